@@ -1,0 +1,43 @@
+"""The error tree. Every error says what was expected, what came, and what to do.
+
+GLNetError
+├── GeometryError (ValueError)    sizes, windows and patch grids that cannot be
+├── RasterError (OSError)         a pixel file that cannot be opened or read
+├── OutputError (OSError)         a result that cannot be written
+├── DatasetError (ValueError)     labelled images that do not fit together or their description
+├── ConfigurationError (ValueError)  a setting that is unknown, of the wrong type or impossible
+├── CheckpointError (ValueError)  a model folder or published file that does not load
+└── InputMismatchError (ValueError)  an image that a model cannot take
+"""
+
+
+class GLNetError(Exception):
+    """The root of everything that glnet raises on purpose."""
+
+
+class GeometryError(GLNetError, ValueError):
+    """A size, window or patch grid that cannot be."""
+
+
+class RasterError(GLNetError, OSError):
+    """A pixel file that cannot be opened or read."""
+
+
+class OutputError(GLNetError, OSError):
+    """A result that cannot be written."""
+
+
+class DatasetError(GLNetError, ValueError):
+    """Labelled images that do not fit together, or not their description."""
+
+
+class ConfigurationError(GLNetError, ValueError):
+    """A setting that is unknown, of the wrong type, or impossible."""
+
+
+class CheckpointError(GLNetError, ValueError):
+    """A model folder or a published file that does not load."""
+
+
+class InputMismatchError(GLNetError, ValueError):
+    """An image that the model cannot take, such as one of another band count."""
