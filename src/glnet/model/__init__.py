@@ -1,0 +1,1 @@
+"""The network: pure torch; knows windows, not files."""

@@ -1,0 +1,175 @@
+"""A model on disk: ``config.json`` and ``model.safetensors`` in a folder; nothing is unpickled."""
+
+import json
+import shutil
+import tempfile
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+from jsonargparse import ArgumentParser
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from glnet.errors import CheckpointError, ConfigurationError, OutputError
+from glnet.model.build import build_glnet
+from glnet.model.config import ModelConfig
+from glnet.model.glnet import GLNet
+
+FORMAT = 1
+"""The layout of the folder. A newer one is refused, an older one will be converted on load."""
+
+CONFIG_FILE = "config.json"
+WEIGHTS_FILE = "model.safetensors"
+
+
+@dataclass(frozen=True)
+class Model:
+    """A network with all that prediction needs to know about it."""
+
+    network: GLNet
+    config: ModelConfig
+
+    @property
+    def bands(self) -> int:
+        """How many bands an image must have."""
+        return self.config.normalization.bands
+
+    @property
+    def num_classes(self) -> int:
+        """How many classes the answers have."""
+        return len(self.config.classes)
+
+
+def new_model(config: ModelConfig, *, pretrained: bool = False) -> Model:
+    """Build a model with fresh weights (or timm's for the backbones).
+
+    Raises:
+        ConfigurationError: If the backbone does not exist.
+    """
+    bands, classes = config.normalization.bands, len(config.classes)
+    return Model(build_glnet(config.architecture, bands, classes, pretrained=pretrained), config)
+
+
+def save_model(model: Model, folder: str | Path, *, overwrite: bool = False) -> None:
+    """Write a model folder: written beside and renamed, so that it is whole or not there.
+
+    Raises:
+        OutputError: If it exists and may not be overwritten, or cannot be written.
+    """
+    folder = Path(folder)
+    if folder.exists() and not overwrite:
+        raise OutputError(f"{folder} exists; choose another name or allow overwriting")
+    if folder.exists() and not (folder / CONFIG_FILE).exists():
+        raise OutputError(f"{folder} exists and is no model folder; it is left as it is")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    except OSError as error:
+        raise OutputError(f"cannot write the model {folder}: {error}") from error
+    try:
+        _write(model, partial)
+        if folder.exists():
+            shutil.rmtree(folder)
+        partial.chmod(0o755)
+        partial.rename(folder)
+    except (OSError, SafetensorError) as error:
+        raise OutputError(f"cannot write the model {folder}: {error}") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def load_model(folder: str | Path) -> Model:
+    """Read a model folder onto the CPU, in evaluation mode.
+
+    Raises:
+        CheckpointError: If the folder is missing, damaged, of another architecture than it says,
+            or of a newer format.
+    """
+    folder = Path(folder)
+    config = read_config(folder)
+    try:
+        model = new_model(config)
+        weights = load_file(folder / WEIGHTS_FILE)
+    except ConfigurationError as error:
+        raise CheckpointError(f"{folder / CONFIG_FILE}: {error}") from error
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(
+            f"{folder / WEIGHTS_FILE} is damaged or missing ({error}); copy the model again"
+        ) from error
+    _check_weights(folder, model.network.state_dict(), weights)
+    model.network.load_state_dict(weights)
+    model.network.eval()
+    return model
+
+
+def read_config(folder: str | Path) -> ModelConfig:
+    """Read what a model is, without its weights.
+
+    Raises:
+        CheckpointError: If there is no readable ``config.json`` of a known format.
+    """
+    path = Path(folder) / CONFIG_FILE
+    if not path.is_file():
+        raise CheckpointError(
+            f"{folder} is no model: expected a folder with {CONFIG_FILE} and {WEIGHTS_FILE}"
+        )
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path} is damaged ({error}); copy the model again") from error
+    if not isinstance(values, dict) or not isinstance(values.get("format"), int):
+        raise CheckpointError(f"{path} does not say its format; is it a glnet model?")
+    if values["format"] > FORMAT:
+        raise CheckpointError(
+            f"{path} has format {values['format']}, this glnet reads up to {FORMAT}; update glnet"
+        )
+    return _parse(path, values)
+
+
+def _write(model: Model, folder: Path) -> None:
+    values = {"format": FORMAT, "glnet": version("glnet"), **asdict(model.config)}
+    (folder / CONFIG_FILE).write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+    weights = {name: of.detach().cpu().contiguous() for name, of in _weights(model).items()}
+    save_file(weights, folder / WEIGHTS_FILE)
+    if (folder / WEIGHTS_FILE).stat().st_size < sum(of.nbytes for of in weights.values()):
+        raise OSError("fewer bytes arrived on the disk than were written; is it full?")
+
+
+def _weights(model: Model) -> dict[str, torch.Tensor]:
+    weights: dict[str, torch.Tensor] = model.network.state_dict()
+    return weights
+
+
+def _parse(path: Path, values: dict[str, object]) -> ModelConfig:
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(ModelConfig, "model")
+    known = {key: value for key, value in values.items() if key not in ("format", "glnet")}
+    try:
+        parsed = parser.parse_object({"model": known}, defaults=False)
+        config: ModelConfig = parser.instantiate(parsed).model
+    except ConfigurationError as error:
+        raise CheckpointError(f"{path}: {error}") from error
+    except Exception as error:  # jsonargparse raises whatever the values provoke
+        reason = " ".join(str(error).split())
+        raise CheckpointError(f"{path} does not describe a model: {reason}") from error
+    return config
+
+
+def _check_weights(
+    folder: Path, wanted: dict[str, torch.Tensor], found: dict[str, torch.Tensor]
+) -> None:
+    missing, foreign = sorted(wanted.keys() - found.keys()), sorted(found.keys() - wanted.keys())
+    if missing or foreign:
+        example = (missing or foreign)[0]
+        raise CheckpointError(
+            f"{folder / WEIGHTS_FILE} is of another architecture than {CONFIG_FILE} says: "
+            f"{len(missing)} tensors missing, {len(foreign)} unknown, such as {example}"
+        )
+    for name, of in wanted.items():
+        if of.shape != found[name].shape:
+            raise CheckpointError(
+                f"{folder / WEIGHTS_FILE} is of another architecture than {CONFIG_FILE} says: "
+                f"{name} should be {tuple(of.shape)}, is {tuple(found[name].shape)}"
+            )

@@ -1,0 +1,168 @@
+"""What a model is: the architecture, how it looks at a raster, and what its classes mean.
+
+All of it travels in the checkpoint's ``config.json``. Defaults come from the paper, section 4.1,
+unless their comment says otherwise.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from glnet.data.classes import ClassInfo
+from glnet.errors import ConfigurationError
+from glnet.geometry import GridRule, PatchGrid, Size, patch_grid
+from glnet.model.resampling import Sampling
+
+LARGEST_SIDE = 8192
+"""Patches and thumbnails beyond this are surely a mistake: they are what the device must hold."""
+
+
+Branches = Literal["global", "local", "both"]
+"""Which of the paper's branches there are (Table 2, first rows)."""
+
+Sharing = Literal["none", "global_to_local", "bidirectional"]
+"""Who hears whom (Table 2; section 3.2.2)."""
+
+SharingDepth = Literal["shallow", "deep"]
+"""How many layers are shared (Table 2).
+
+- shallow: one, the refined maps, heard just before the branch's last convolution;
+- deep: backbone, top-down, smooth and refined maps.
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Architecture:
+    """The network's parts.
+
+    Attributes:
+        backbone: Name of a timm network with levels at strides 4, 8, 16 and 32.
+        fpn_width: Channels of the pyramid (published: 256).
+        refined_width: Channels of its last layer (published: 128).
+        branches: Which branches there are.
+        sharing: Who hears whom.
+        sharing_depth: At how many layers.
+        aggregation: Whether both branches' last maps are fused into the answer.
+
+    Raises:
+        ConfigurationError: If the parts do not fit together.
+    """
+
+    backbone: str = "resnet50"
+    fpn_width: int = 256
+    refined_width: int = 128
+    branches: Branches = "both"
+    sharing: Sharing = "bidirectional"
+    sharing_depth: SharingDepth = "deep"
+    aggregation: bool = True
+
+    def __post_init__(self) -> None:
+        if min(self.fpn_width, self.refined_width) < 1:
+            raise ConfigurationError("fpn_width and refined_width must be at least 1")
+        if self.branches != "both" and (self.aggregation or self.sharing != "none"):
+            raise ConfigurationError(
+                f"a model of the {self.branches} branch alone needs sharing: none and "
+                f"aggregation: false, got sharing: {self.sharing}, aggregation: {self.aggregation}"
+            )
+        if self.sharing == "bidirectional" and not self.aggregation:
+            raise ConfigurationError(
+                "bidirectional sharing reaches the answer only through the aggregation layer; "
+                "set aggregation: true or sharing: global_to_local"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Framing:
+    """How the network looks at a raster.
+
+    Attributes:
+        patch_size: Side of the patch that enters the network, in pixels.
+        thumbnail_size: Side of the thumbnail; the whole raster, aspect not kept.
+        overlap: Least overlap of neighbouring patches, in pixels of the patch.
+        reduction: The local branch sees the raster shrunk by this whole factor (block means), so
+            a patch covers ``patch_size * reduction`` raster pixels. 1 in the paper.
+        sampling: How maps move between the branches; published checkpoints need `published`.
+
+    Raises:
+        ConfigurationError: If a size is impossible.
+    """
+
+    patch_size: int = 500
+    thumbnail_size: int = 500
+    overlap: int = 50
+    reduction: int = 1
+    sampling: Sampling = "exact"
+
+    def __post_init__(self) -> None:
+        for name in ("patch_size", "thumbnail_size"):
+            if not 32 <= getattr(self, name) <= LARGEST_SIDE:
+                raise ConfigurationError(
+                    f"{name} must be from 32 to {LARGEST_SIDE}, got {getattr(self, name)}"
+                )
+        if not 0 <= self.overlap < self.patch_size:
+            raise ConfigurationError(
+                f"overlap must be at least 0 and under patch_size {self.patch_size}, "
+                f"got {self.overlap}"
+            )
+        if self.reduction < 1:
+            raise ConfigurationError(f"reduction must be at least 1, got {self.reduction}")
+
+    @property
+    def thumbnail(self) -> Size:
+        """The thumbnail's size."""
+        return Size(self.thumbnail_size, self.thumbnail_size)
+
+    def grid(self, raster: Size) -> PatchGrid:
+        """The patches of a raster, in raster pixels."""
+        extent = self.patch_size * self.reduction
+        rule = GridRule.PUBLISHED if self.sampling == "published" else GridRule.EXACT
+        return patch_grid(raster, Size(extent, extent), self.overlap * self.reduction, rule)
+
+
+@dataclass(frozen=True)
+class Normalization:
+    """Per band: ``(pixel - mean) / std``, in the units of the file.
+
+    Raises:
+        ConfigurationError: If the two differ in length or a deviation is not positive.
+    """
+
+    mean: tuple[float, ...] = (0.0, 0.0, 0.0)
+    std: tuple[float, ...] = (255.0, 255.0, 255.0)
+
+    def __post_init__(self) -> None:
+        if len(self.mean) != len(self.std) or not self.mean:
+            raise ConfigurationError("normalization needs a mean and a std for every band")
+        if not all(value > 0 for value in self.std):
+            raise ConfigurationError(f"normalization needs positive std, got {self.std}")
+
+    @property
+    def bands(self) -> int:
+        """The number of bands the model takes."""
+        return len(self.mean)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingExtent:
+    """The rasters a model was trained on: the scale at which its thumbnail means something."""
+
+    smallest: Size
+    largest: Size
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """All that prediction needs beside the weights.
+
+    Raises:
+        ConfigurationError: If there are fewer than two classes.
+    """
+
+    classes: tuple[ClassInfo, ...]
+    architecture: Architecture = field(default_factory=Architecture)
+    framing: Framing = field(default_factory=Framing)
+    normalization: Normalization = field(default_factory=Normalization)
+    training_extent: TrainingExtent | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.classes) < 2:
+            raise ConfigurationError(f"a model needs at least 2 classes, got {len(self.classes)}")

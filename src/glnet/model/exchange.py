@@ -1,0 +1,148 @@
+"""The way between the thumbnail's frame and the patches of one raster.
+
+An `Exchange` knows one raster's patch grid and makes the matrices of `resampling.py` for whatever
+map sizes turn up; a `Merger` collects what the local branch offers, patch by patch, into maps of
+the thumbnail's frame. Both belong to one run over one raster; no module keeps them.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from glnet.geometry import PatchGrid
+from glnet.model.branch import Listen
+from glnet.model.features import BranchFeatures, HeardFeatures, Levels, hear_features
+from glnet.model.resampling import Axis, Sampling, crop_matrices, merge_matrices
+from glnet.model.sharing import Heard
+
+PatchIndex = tuple[int, int]
+"""Which row start and which column start of the grid a patch has."""
+
+
+class Banded(NamedTuple):
+    """Matrices without the columns that are zero: patch k acts on ``offsets[k]`` and on.
+
+    Attributes:
+        offsets: First column kept, per patch.
+        matrices: (patches, rows, support).
+    """
+
+    offsets: list[int]
+    matrices: Tensor
+
+
+def banded(matrices: Tensor) -> Banded:
+    """Drop zero columns: of (patches, rows, columns), keep as many as the widest patch needs."""
+    used = matrices.ne(0).any(dim=1).long()
+    first = used.argmax(dim=1)
+    last = used.shape[1] - 1 - used.flip(1).argmax(dim=1)
+    support = int((last - first).max()) + 1
+    offsets = first.clamp_max(used.shape[1] - support).tolist()
+    parts = [matrix[:, at : at + support] for matrix, at in zip(matrices, offsets, strict=True)]
+    return Banded(offsets, torch.stack(parts))
+
+
+class Exchange:
+    """Crops global maps to patches and spreads patch maps into the thumbnail's frame.
+
+    Args:
+        grid: The patches of one raster.
+        sampling: `exact`, or `published` for published checkpoints.
+    """
+
+    def __init__(self, grid: PatchGrid, sampling: Sampling) -> None:
+        self.rows = Axis(grid.raster.height, grid.patch.height, grid.rows)
+        self.columns = Axis(grid.raster.width, grid.patch.width, grid.columns)
+        self.sampling = sampling
+        self._known: dict[tuple[object, ...], Banded] = {}
+
+    def hear(self, of: Tensor, frame: torch.Size, patches: Sequence[PatchIndex]) -> Heard:
+        """Crop a global map (1, C, Hm, Wm) to patch maps whose last two sides are ``frame``'s."""
+        rows = self._crop(self.rows, of, of.shape[-2], frame[-2])
+        columns = self._crop(self.columns, of, of.shape[-1], frame[-1])
+        parts = [of[0, :, _span(rows, row), _span(columns, column)] for row, column in patches]
+        return Heard(
+            torch.stack(parts),
+            rows.matrices[[row for row, _ in patches]],
+            columns.matrices[[column for _, column in patches]],
+        )
+
+    def listener(self, features: BranchFeatures, patches: Sequence[PatchIndex]) -> Listen:
+        """What the local branch hears of the context branch at these patches."""
+
+        def listen(own: Levels) -> HeardFeatures:
+            return hear_features(
+                features, lambda level, of: self.hear(of, own[level].shape, patches)
+            )
+
+        return listen
+
+    def spread(self, canvas: Tensor, maps: Tensor, patches: Sequence[PatchIndex]) -> None:
+        """Add patch maps (N, C, h, w) where they belong in a canvas (C, Hm, Wm)."""
+        rows = self._merge(self.rows, canvas, canvas.shape[-2], maps.shape[-2])
+        columns = self._merge(self.columns, canvas, canvas.shape[-1], maps.shape[-1])
+        for own, (row, column) in zip(maps.to(canvas), patches, strict=True):
+            part = rows.matrices[row].T @ (own @ columns.matrices[column])
+            canvas[:, _span(rows, row), _span(columns, column)] += part
+
+    def _crop(self, axis: Axis, like: Tensor, cells: int, samples: int) -> Banded:
+        key = ("crop", axis, cells, samples, like.dtype, like.device)
+        if key not in self._known:
+            kept = banded(crop_matrices(axis, cells, samples, self.sampling))
+            self._known[key] = Banded(kept.offsets, kept.matrices.to(like.device, like.dtype))
+        return self._known[key]
+
+    def _merge(self, axis: Axis, like: Tensor, cells: int, samples: int) -> Banded:
+        key = ("merge", axis, cells, samples, like.dtype, like.device)
+        if key not in self._known:
+            kept = banded(merge_matrices(axis, cells, samples, self.sampling).transpose(1, 2))
+            self._known[key] = Banded(kept.offsets, kept.matrices.to(like.device, like.dtype))
+        return self._known[key]
+
+
+class Merger:
+    """Collects the local branch's maps into maps of the thumbnail's frame, in float32.
+
+    Args:
+        exchange: The raster's way between frames.
+        like: The context branch's features, whose sizes the merged maps take.
+    """
+
+    def __init__(self, exchange: Exchange, like: BranchFeatures) -> None:
+        self._exchange = exchange
+        self._missing = {
+            (row, column)
+            for row in range(len(exchange.rows.starts))
+            for column in range(len(exchange.columns.starts))
+        }
+        self._canvas = like.map(lambda _, of: torch.zeros_like(of[0], dtype=torch.float32))
+
+    def add(self, features: BranchFeatures, patches: Sequence[PatchIndex]) -> None:
+        """Add a batch of patches.
+
+        Raises:
+            ValueError: If a patch was added before.
+        """
+        if not self._missing.issuperset(patches):
+            raise ValueError("a patch can be merged only once")
+        self._missing.difference_update(patches)
+        with torch.autocast(self._canvas.backbone[0].device.type, enabled=False):
+            for canvas, maps in zip(self._canvas, features, strict=True):
+                for target, own in zip(canvas, maps, strict=True):
+                    self._exchange.spread(target, own, patches)
+
+    def merged(self, dtype: torch.dtype) -> HeardFeatures:
+        """What the refined branch hears once all patches are in; already in its frame.
+
+        Raises:
+            ValueError: If patches are missing.
+        """
+        if self._missing:
+            raise ValueError(f"{len(self._missing)} patches are not merged yet")
+        return hear_features(self._canvas, lambda _, of: Heard(of[None].to(dtype)))
+
+
+def _span(of: Banded, patch: int) -> slice:
+    return slice(of.offsets[patch], of.offsets[patch] + of.matrices.shape[-1])

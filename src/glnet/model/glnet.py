@@ -1,0 +1,70 @@
+"""GLNet: the paper's Figure 4, one attribute per box.
+
+The network holds weights only. What runs over one raster (its patch grid, merged maps) is in
+`exchange.py`; the order of the steps is in `inference/` for prediction and `training/` for
+training.
+"""
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from glnet.model.branch import Branch, BranchOutput
+from glnet.model.exchange import Exchange, PatchIndex
+from glnet.model.features import BranchFeatures, HeardFeatures
+from glnet.model.sharing import HearingConv2d
+
+
+class GLNet(nn.Module):
+    """Up to three branches and the aggregation layer; what a configuration lacks is None.
+
+    Args:
+        context: Sees the thumbnail and listens to nobody (the published ``fpn_global``).
+        local: Sees patches; hears the context branch where its pyramid listens.
+        refined: Sees the thumbnail and hears the merged local maps (bidirectional sharing).
+        aggregation: 3x3 convolution on local and global fused maps (section 3.2.3).
+    """
+
+    def __init__(
+        self,
+        context: Branch | None,
+        local: Branch | None,
+        refined: Branch | None,
+        aggregation: HearingConv2d | None,
+    ) -> None:
+        super().__init__()
+        self.context = context
+        self.local = local
+        self.refined = refined
+        self.aggregation = aggregation
+
+    def see_patches(
+        self,
+        pixels: Tensor,
+        context: BranchFeatures | None,
+        exchange: Exchange,
+        patches: Sequence[PatchIndex],
+    ) -> BranchOutput:
+        """Run the local branch on patches (N, bands, h, w), hearing the context where it listens.
+
+        Raises:
+            ValueError: If the network has no local branch, or the branch would hear a context
+                branch that was not run.
+        """
+        if self.local is None:
+            raise ValueError("this network has no local branch")
+        listens = context is not None and bool(self.local.fpn.listens_to)
+        listen = exchange.listener(context, patches) if context is not None and listens else None
+        output: BranchOutput = self.local(pixels, listen)
+        return output
+
+    def see_again(self, thumbnail: Tensor, merged: HeardFeatures) -> BranchOutput:
+        """Run the refined branch on the thumbnail, hearing what the patches showed.
+
+        Raises:
+            ValueError: If the network has no refined branch.
+        """
+        if self.refined is None:
+            raise ValueError("this network has no refined branch")
+        output: BranchOutput = self.refined(thumbnail, lambda _: merged)
+        return output

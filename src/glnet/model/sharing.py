@@ -1,0 +1,120 @@
+"""A convolution that hears another branch.
+
+The paper concatenates another branch's map to a layer's input (section 3.2.2). Since
+``conv(concat(own, heard)) = conv_own(own) + conv_heard(heard)``, and since resampling acts on
+space where a 1x1 mix acts on channels, the heard part is mixed at the heard map's own low
+resolution and only then brought to this branch's frame. Nothing upsampled or concatenated is ever
+built; the answer and its gradients are those of the plain form.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from glnet.model.resampling import shifted
+
+
+class Heard(NamedTuple):
+    """A map of another frame and the matrices that bring it here: ``rows map columnsᵀ``.
+
+    Attributes:
+        map: (N, C, S, T).
+        rows: (N, H, S), or None where the map is already in this frame.
+        columns: (N, W, T), or None likewise.
+    """
+
+    map: Tensor
+    rows: Tensor | None = None
+    columns: Tensor | None = None
+
+    def resampled(self) -> Tensor:
+        """The map in this branch's frame, written out: (N, C, H, W)."""
+        if self.rows is None or self.columns is None:
+            return self.map
+        across = torch.einsum("ncst,nwt->ncsw", self.map, self.columns)
+        return torch.einsum("ncsw,nhs->nchw", across, self.rows)
+
+
+class HearingConv2d(nn.Module):
+    """An ordinary convolution of 1x1 or 3x3 whose input channels come from several frames.
+
+    Equal to a zero-padded convolution of ``concat(own, heard 1, heard 2, ...)`` with every heard
+    map brought to the size of ``own`` first. The weight is that convolution's plain weight.
+
+    Args:
+        own: Channels of the branch's own map.
+        heard: Channels of every heard map, in order; empty for a branch that hears nobody.
+        out: Channels out.
+        kernel: 1 or 3.
+
+    Raises:
+        ValueError: If the kernel is neither 1 nor 3.
+    """
+
+    def __init__(self, own: int, heard: Sequence[int], out: int, kernel: int) -> None:
+        super().__init__()
+        if kernel not in (1, 3):
+            raise ValueError(f"a hearing convolution is 1x1 or 3x3, got {kernel}")
+        self.channels = (own, *heard)
+        self.weight = nn.Parameter(torch.empty(out, sum(self.channels), kernel, kernel))
+        self.bias = nn.Parameter(torch.zeros(out))
+        nn.init.kaiming_uniform_(self.weight, a=math.sqrt(5))
+
+    def forward(self, own: Tensor, *heard: Heard) -> Tensor:
+        """Convolve (N, own, H, W) and all heard maps to (N, out, H, W).
+
+        Raises:
+            ValueError: If the number of heard maps is not the one it was built for.
+        """
+        weights = self._weights(1 + len(heard))
+        answer = functional.conv2d(own, weights[0], self.bias, padding=self._padding)
+        for weight, other in zip(weights[1:], heard, strict=True):
+            answer = answer + hear(other, weight)
+        return answer
+
+    def own_part(self, own: Tensor) -> Tensor:
+        """What the own map adds, the bias included: (N, out, H, W)."""
+        weight = self.weight[:, : self.channels[0]]
+        return functional.conv2d(own, weight, self.bias, padding=self._padding)
+
+    def heard_part(self, *heard: Heard) -> Tensor:
+        """What the heard maps add, without the bias: (N, out, H, W)."""
+        weights = self._weights(1 + len(heard))[1:]
+        parts = [hear(other, weight) for weight, other in zip(weights, heard, strict=True)]
+        return torch.stack(parts).sum(dim=0) if len(parts) > 1 else parts[0]
+
+    @property
+    def _padding(self) -> int:
+        return self.weight.shape[-1] // 2
+
+    def _weights(self, maps: int) -> tuple[Tensor, ...]:
+        if maps != len(self.channels):
+            raise ValueError(f"expected {len(self.channels) - 1} heard maps, got {maps - 1}")
+        return self.weight.split(self.channels, dim=1)
+
+
+def hear(heard: Heard, weight: Tensor) -> Tensor:
+    """Convolve a heard map in this branch's frame with zero padding: (N, out, H, W).
+
+    The weight is (out, C, k, k). For every tap, channels mix at the map's own resolution; then the
+    tap's shift, which carries the zero padding, acts together with the resampling matrices.
+    """
+    rows, columns = heard.rows, heard.columns
+    kernel = weight.shape[-1]
+    if rows is None or columns is None:
+        return functional.conv2d(heard.map, weight, padding=kernel // 2)
+    taps = weight.permute(2, 3, 0, 1).flatten(0, 2)[..., None, None]  # (k k out, C, 1, 1)
+    mixed = functional.conv2d(heard.map, taps)
+    mixed = mixed.unflatten(1, (kernel, kernel, weight.shape[0]))  # (N, ky, kx, out, S, T)
+    across = torch.einsum("nyxost,nxwt->nyosw", mixed, _taps(columns, kernel))
+    return torch.einsum("nyosw,nyhs->nohw", across, _taps(rows, kernel))
+
+
+def _taps(matrix: Tensor, kernel: int) -> Tensor:
+    """The matrix under every tap's shift: (N, k, rows, columns)."""
+    offsets = range(-(kernel // 2), kernel // 2 + 1)
+    return torch.stack([shifted(matrix, offset) for offset in offsets], dim=1)
