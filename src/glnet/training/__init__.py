@@ -1,0 +1,1 @@
+"""Training: three stages, each a Lightning module, run one after another."""

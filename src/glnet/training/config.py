@@ -1,0 +1,213 @@
+"""What a training run is told: data, model, losses, stages. Checked when built.
+
+Defaults are the paper's (section 4.1) unless their comment says otherwise; where the published
+code differs, its value is named.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from glnet.errors import ConfigurationError
+from glnet.model.config import Architecture, Framing
+
+NormalizationRule = Literal["data", "imagenet", "published"]
+"""Where mean and deviation of the bands come from.
+
+- data: measured on the training images;
+- imagenet: timm's usual ones for 8-bit RGB, for pretrained backbones;
+- published: pixels divided by 255 and nothing else, as in the published code.
+"""
+
+Regularization = Literal["euclidean", "mean_squared"]
+"""How the local branch is kept near the global one (section 3.2.3).
+
+- euclidean: the paper's norm, per position over the channels, averaged over positions, so that it
+  does not depend on the patch's size;
+- mean_squared: the published code's.
+"""
+
+Schedule = Literal["constant", "polynomial"]
+"""How the learning rate goes over a stage: constant, or (1 - t/T)^0.9 as in the published code."""
+
+Placement = Literal["grid", "random"]
+"""Which patches of an image a step sees: members of the grid (paper), or anywhere."""
+
+Start = Literal["context", "fresh"]
+"""Where a branch's weights start: at the trained context branch's, or fresh (or timm's)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """Which labelled images.
+
+    Attributes:
+        folder: Holds ``images/`` and ``masks/``.
+        description: The dataset's description; ``dataset.yaml`` in the folder by default. A path
+            that is not there is looked for beside the configuration file.
+        train: Name of the split that trains.
+        validation: Name of the split that is looked at meanwhile.
+        cache_mib: Decoded images are kept in memory up to this many MiB.
+        workers: Processes that read ahead; 0 reads in the main process.
+        flips: Mirror images at random (as the published code).
+        quarter_turns: Turn them by multiples of 90 degrees at random (as the published code).
+
+    Raises:
+        ConfigurationError: If a number is negative.
+    """
+
+    folder: str
+    description: str | None = None
+    train: str = "train"
+    validation: str = "validation"
+    cache_mib: int = 1024
+    workers: int = 0
+    flips: bool = True
+    quarter_turns: bool = True
+
+    def __post_init__(self) -> None:
+        _at_least(0, "data.", cache_mib=self.cache_mib, workers=self.workers)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossConfig:
+    """The paper's loss: focal on the main and the auxiliary answers, plus regularisation.
+
+    Attributes:
+        gamma: Of the focal loss (published code: 3).
+        auxiliary: Weight of the branches' own losses beside the aggregated one.
+        regularization: Weight of the distance between the local and global fused maps.
+        regularization_norm: Which distance.
+
+    Raises:
+        ConfigurationError: If a number is negative.
+    """
+
+    gamma: float = 6.0
+    auxiliary: float = 1.0
+    regularization: float = 0.15
+    regularization_norm: Regularization = "euclidean"
+
+    def __post_init__(self) -> None:
+        _at_least(
+            0,
+            "loss.",
+            gamma=self.gamma,
+            auxiliary=self.auxiliary,
+            regularization=self.regularization,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageConfig:
+    """How one stage trains.
+
+    Attributes:
+        epochs: How often every training image is seen; 0 leaves the stage out.
+        learning_rate: Of Adam at the start.
+        images: Images per optimiser step.
+        patches: Patches per image and step (stages that see patches); 0 takes the whole grid.
+        start: Where the branch's weights start.
+
+    Raises:
+        ConfigurationError: If a number is out of range.
+    """
+
+    epochs: int
+    learning_rate: float
+    images: int = 6
+    patches: int = 0
+    start: Start = "context"
+
+    def __post_init__(self) -> None:
+        _at_least(0, "stages.*.", epochs=self.epochs, patches=self.patches)
+        _at_least(1, "stages.*.", images=self.images)
+        if self.learning_rate <= 0:
+            raise ConfigurationError(
+                f"stages.*.learning_rate must be positive, got {self.learning_rate}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class StagesConfig:
+    """The three stages, named after the branch that trains (epochs: published code).
+
+    Attributes:
+        context: The global branch alone.
+        local: The local branch and the aggregation layer, hearing the frozen context branch.
+        refined: The global branch that hears the frozen local branch, and the aggregation layer.
+    """
+
+    context: StageConfig = field(
+        default_factory=lambda: StageConfig(epochs=120, learning_rate=1e-4, start="fresh")
+    )
+    local: StageConfig = field(
+        default_factory=lambda: StageConfig(epochs=50, learning_rate=2e-5, start="fresh")
+    )
+    refined: StageConfig = field(
+        default_factory=lambda: StageConfig(epochs=120, learning_rate=1e-4)
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """How the machine is used.
+
+    Attributes:
+        seed: Of weights, order, augmentation.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        precision: Lightning's name, such as ``32-true`` or ``bf16-mixed``.
+        patch_batch: Patches that run at once where no gradient is needed.
+        pretrained: Start backbones from timm's weights (needs the network once).
+        weight_decay: Of Adam (published code: 5e-4).
+        schedule: Of the learning rate.
+        placement: Where patches of the local stage lie.
+        normalization: Where the bands' mean and deviation come from.
+        validate_every: Epochs between looks at the validation split.
+
+    Raises:
+        ConfigurationError: If a number is out of range.
+    """
+
+    seed: int = 0
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    patch_batch: int = 4
+    pretrained: bool = False
+    weight_decay: float = 0.0
+    schedule: Schedule = "polynomial"
+    placement: Placement = "grid"
+    normalization: NormalizationRule = "data"
+    validate_every: int = 5
+
+    def __post_init__(self) -> None:
+        _at_least(1, "run.", patch_batch=self.patch_batch, validate_every=self.validate_every)
+        _at_least(0, "run.", weight_decay=self.weight_decay, seed=self.seed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """A whole run.
+
+    Attributes:
+        data: Which labelled images.
+        output: Folder of the run; must not exist, or be empty.
+        architecture: The network's parts.
+        framing: How the network looks at a raster.
+        loss: What is minimised.
+        stages: How every stage trains.
+        run: How the machine is used.
+    """
+
+    data: DataConfig
+    output: str
+    architecture: Architecture = field(default_factory=Architecture)
+    framing: Framing = field(default_factory=Framing)
+    loss: LossConfig = field(default_factory=LossConfig)
+    stages: StagesConfig = field(default_factory=StagesConfig)
+    run: RunConfig = field(default_factory=RunConfig)
+
+
+def _at_least(least: float, where: str, **values: float) -> None:
+    for name, value in values.items():
+        if value < least:
+            raise ConfigurationError(f"{where}{name} must be at least {least}, got {value}")

@@ -1,0 +1,242 @@
+"""From a configuration to what trains: images, a fresh model, the stages with their data."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning
+import numpy as np
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader
+
+from glnet.data import DatasetDescription, SegmentationFolder
+from glnet.errors import ConfigurationError, DatasetError
+from glnet.geometry import Size
+from glnet.model.checkpoint import new_model
+from glnet.model.config import Framing, ModelConfig, Normalization, TrainingExtent
+from glnet.model.glnet import GLNet
+from glnet.raster import Raster, open_raster, thumbnail
+from glnet.training.config import NormalizationRule, Placement, StageConfig, TrainingConfig
+from glnet.training.samples import (
+    Choice,
+    LabelledImage,
+    Look,
+    PatchSamples,
+    PixelCache,
+    ThumbnailSamples,
+)
+from glnet.training.steps import (
+    ContextStep,
+    LocalStep,
+    RefinedStep,
+    Step,
+    start_local,
+    start_refined,
+)
+
+IMAGENET_MEAN = (123.675, 116.28, 103.53)
+IMAGENET_STD = (58.395, 57.12, 57.375)
+"""Of 8-bit RGB: timm's usual 0.485, 0.456, 0.406 and 0.229, 0.224, 0.225 times 255."""
+
+VALIDATION_PATCHES = 12
+"""How many patches of every validation image are looked at between epochs."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage of a run: its name, its step, its data."""
+
+    name: str
+    config: StageConfig
+    step: Step
+    training: DataLoader[Any]
+    validation: DataLoader[Any]
+
+
+class Run:
+    """A run's parts, made from its configuration.
+
+    Args:
+        config: All of it.
+        folder: The labelled images.
+
+    Raises:
+        ConfigurationError: If the configuration asks for what cannot be.
+        DatasetError: If the images are not as described.
+        RasterError: If an image cannot be read.
+    """
+
+    def __init__(self, config: TrainingConfig, folder: SegmentationFolder) -> None:
+        self.config = config
+        lightning.seed_everything(config.run.seed, verbose=False)
+        training = folder.split(config.data.train)
+        validation = folder.split(config.data.validation)
+        normalization, extent = look_at(
+            [sample.image for sample in training], config.framing, config.run.normalization
+        )
+        self.model = new_model(
+            ModelConfig(
+                classes=folder.description.classes,
+                architecture=config.architecture,
+                framing=config.framing,
+                normalization=normalization,
+                training_extent=extent,
+            ),
+            pretrained=config.run.pretrained,
+        )
+        cache = PixelCache(config.data.cache_mib * 2**20)
+
+        def images(samples: Sequence[Any], described: DatasetDescription) -> list[LabelledImage]:
+            return [
+                LabelledImage(sample, described, config.framing, normalization, cache)
+                for sample in samples
+            ]
+
+        self.training = images(training, folder.description)
+        self.validation = images(validation, folder.description)
+
+    @property
+    def network(self) -> GLNet:
+        """What is trained."""
+        return self.model.network
+
+    def stages(self) -> list[Stage]:
+        """The stages that this architecture and configuration have, in order."""
+        config, stages = self.config, []
+        if self.network.context is not None and config.stages.context.epochs:
+            stages.append(self._context_stage())
+        if self.network.local is not None and config.stages.local.epochs:
+            step = LocalStep(self.network, config.framing.sampling, config.loss)
+            placement = config.run.placement
+            stages.append(self._patch_stage("local", config.stages.local, step, placement))
+        if self.network.refined is not None and config.stages.refined.epochs:
+            refined = RefinedStep(
+                self.network, config.framing.sampling, config.loss, config.run.patch_batch
+            )
+            stages.append(self._patch_stage("refined", config.stages.refined, refined, "grid"))
+        if not stages:
+            raise ConfigurationError("no stage to train: every stage has 0 epochs")
+        return stages
+
+    def start(self, stage: Stage) -> None:
+        """Give the stage's branch its first weights."""
+        if stage.config.start == "context":
+            {"local": start_local, "refined": start_refined}.get(stage.name, lambda _: None)(
+                self.network
+            )
+
+    def _context_stage(self) -> Stage:
+        data, config = self.config.data, self.config.stages.context
+        choice = Choice(flips=data.flips, quarter_turns=data.quarter_turns)
+        training = ThumbnailSamples(self.training, choice, self.config.run.seed)
+        validation = ThumbnailSamples(self.validation, Choice(), 0)
+        return Stage(
+            "context",
+            config,
+            ContextStep(self.network, self.config.loss),
+            self._loader(training, config.images, shuffle=True),
+            self._loader(validation, config.images),
+        )
+
+    def _patch_stage(
+        self, name: str, config: StageConfig, step: Step, placement: Placement
+    ) -> Stage:
+        data = self.config.data
+        choice = Choice(
+            patches=config.patches,
+            placement=placement,
+            flips=data.flips,
+            quarter_turns=data.quarter_turns,
+        )
+        training = PatchSamples(self.training, choice, self.config.run.seed)
+        validation = PatchSamples(
+            self.validation, Choice(patches=VALIDATION_PATCHES, repeatable=True), 0
+        )
+        return Stage(
+            name,
+            config,
+            step,
+            self._loader(training, config.images, shuffle=True, collate=_as_list),
+            self._loader(validation, 1, collate=_as_list),
+        )
+
+    def _loader(
+        self,
+        samples: Any,  # noqa: ANN401
+        batch: int,
+        *,
+        shuffle: bool = False,
+        collate: Callable[[list[Any]], Any] | None = None,
+    ) -> DataLoader[Any]:
+        return DataLoader(
+            samples,
+            batch_size=batch,
+            shuffle=shuffle,
+            num_workers=self.config.data.workers,
+            collate_fn=collate,
+        )
+
+
+def _as_list(looks: list[Look]) -> list[Look]:
+    return looks
+
+
+def look_at(
+    images: Sequence[Path], framing: Framing, rule: NormalizationRule
+) -> tuple[Normalization, TrainingExtent]:
+    """Open every training image once: the bands' statistics, and the range of sizes.
+
+    Raises:
+        ConfigurationError: If ImageNet's statistics are asked for images of other than 3 bands.
+        DatasetError: If there are no images, or their bands differ in number.
+        RasterError: If an image cannot be read.
+    """
+    if not images:
+        raise DatasetError("the training split has no images")
+    sizes: list[Size] = []
+    statistics: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []
+    for path in images:
+        with open_raster(path) as raster:
+            sizes.append(raster.size)
+            statistics.append(_statistics(raster, framing, rule))
+            if len(statistics[-1][0]) != len(statistics[0][0]):
+                raise DatasetError(
+                    f"{path} has {raster.bands} bands, {images[0]} has {len(statistics[0][0])}; "
+                    "images of a dataset must have the same bands"
+                )
+    means, squares = (np.mean(of, axis=0) for of in zip(*statistics, strict=True))
+    extent = TrainingExtent(
+        smallest=min(sizes, key=lambda of: of.area), largest=max(sizes, key=lambda of: of.area)
+    )
+    return _normalization(means, squares, rule), extent
+
+
+def _statistics(
+    raster: Raster, framing: Framing, rule: NormalizationRule
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and mean square of every band, measured on the thumbnail where they are needed."""
+    if rule != "data":
+        return np.zeros(raster.bands), np.zeros(raster.bands)
+    pixels = thumbnail(raster, framing.thumbnail).astype(np.float64)
+    return pixels.mean(axis=(1, 2)), np.square(pixels).mean(axis=(1, 2))
+
+
+def _normalization(
+    means: NDArray[np.float64], squares: NDArray[np.float64], rule: NormalizationRule
+) -> Normalization:
+    bands = len(means)
+    if rule == "published":
+        return Normalization((0.0,) * bands, (255.0,) * bands)
+    if rule == "imagenet":
+        if bands != 3:
+            raise ConfigurationError(f"normalization: imagenet needs 3 bands, got {bands}")
+        return Normalization(IMAGENET_MEAN, IMAGENET_STD)
+    deviations = np.sqrt(np.maximum(squares - np.square(means), 0))
+    # A band without any variation says nothing; it only must not divide by zero.
+    deviations[deviations == 0] = 1.0
+    return Normalization(_rounded(means), _rounded(deviations))
+
+
+def _rounded(values: NDArray[np.float64]) -> tuple[float, ...]:
+    return tuple(float(f"{value:.6g}") for value in values)

@@ -1,0 +1,122 @@
+"""A whole training run: the stages one after another, a model at the end.
+
+The run folder explains itself::
+
+    config.yaml           the resolved configuration
+    run.json              versions, seed, split, seconds per stage
+    logs/<stage>/         TensorBoard events and metrics.csv
+    checkpoints/<stage>/  last.ckpt
+    stages/<stage>/       the model as it was after the stage
+    model/                the model after the last one
+"""
+
+import json
+import platform
+import time
+import warnings
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import lightning
+import yaml
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+
+from glnet.data import SegmentationFolder
+from glnet.errors import OutputError
+from glnet.model.checkpoint import Model, save_model
+from glnet.training.config import TrainingConfig
+from glnet.training.preparation import Run, Stage
+from glnet.training.progress import Report, StageProgress
+from glnet.training.stages import StageModule
+
+PACKAGES = ("glnet", "torch", "timm", "lightning", "rasterio", "numpy")
+
+
+def train(config: TrainingConfig, report: Report) -> Model:
+    """Train all stages and leave the model in ``output/model``.
+
+    Args:
+        config: All of it.
+        report: Told after every epoch.
+
+    Raises:
+        ConfigurationError: If the configuration asks for what cannot be.
+        DatasetError: If the images are not as described.
+        OutputError: If the output folder exists with something in it, or is not writable.
+        RasterError: If an image cannot be read.
+    """
+    folder = SegmentationFolder.open(config.data.folder, config.data.description)
+    output = _new_folder(Path(config.output))
+    run = Run(config, folder)
+    (output / "config.yaml").write_text(yaml.safe_dump(_plain(config), sort_keys=False))
+    seconds: dict[str, float] = {}
+    for stage in run.stages():
+        run.start(stage)
+        began = time.monotonic()
+        _fit(stage, config, output, report)
+        seconds[stage.name] = round(time.monotonic() - began, 1)
+        run.network.eval()
+        save_model(run.model, output / "stages" / stage.name)
+        _explain(output, config, folder, seconds)
+    save_model(run.model, output / "model")
+    return run.model
+
+
+def _fit(stage: Stage, config: TrainingConfig, output: Path, report: Report) -> None:
+    module = StageModule(stage.step, stage.config, config.run)
+    logs = output / "logs"
+    progress: list[Callback] = [StageProgress(stage.name, report)]
+    checkpoints = ModelCheckpoint(output / "checkpoints" / stage.name, save_last=True)
+    with warnings.catch_warnings():
+        # Lightning's advice on workers, batch sizes and log intervals is not for our users.
+        warnings.filterwarnings("ignore", module="lightning")
+        warnings.filterwarnings("ignore", message=".*treespec.*")
+        trainer = lightning.Trainer(
+            accelerator={"cuda": "gpu"}.get(config.run.device, config.run.device),
+            devices=1,
+            precision=config.run.precision,
+            max_epochs=stage.config.epochs,
+            logger=[TensorBoardLogger(logs, stage.name, ""), CSVLogger(logs, stage.name, "")],
+            callbacks=[*progress, checkpoints],
+            check_val_every_n_epoch=min(config.run.validate_every, stage.config.epochs),
+            num_sanity_val_steps=0,
+            log_every_n_steps=1,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+        trainer.fit(module, stage.training, stage.validation)
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+
+
+def _new_folder(output: Path) -> Path:
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise OutputError(f"{output} exists and is not empty; choose another output")
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make the output folder {output}: {error}") from error
+    return output
+
+
+def _explain(
+    output: Path, config: TrainingConfig, folder: SegmentationFolder, seconds: dict[str, float]
+) -> None:
+    names = (config.data.train, config.data.validation)
+    values = {
+        "versions": {name: version(name) for name in PACKAGES},
+        "python": platform.python_version(),
+        "machine": platform.processor() or platform.machine(),
+        "seed": config.run.seed,
+        "split": {name: [sample.stem for sample in folder.split(name)] for name in names},
+        "stage_seconds": seconds,
+    }
+    (output / "run.json").write_text(json.dumps(values, indent=2) + "\n")
+
+
+def _plain(config: TrainingConfig) -> dict[str, Any]:
+    values: dict[str, Any] = json.loads(json.dumps(asdict(config)))
+    return values

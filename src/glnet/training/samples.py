@@ -1,0 +1,274 @@
+"""What a training step is fed: thumbnails and patches of labelled images, turned at random.
+
+Windows are read from the files; only the thumbnail is held for every image, and decoded images as
+far as the cache allows.
+"""
+
+import random
+from collections import OrderedDict
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from glnet.data import (
+    IGNORE_INDEX,
+    DatasetDescription,
+    IndexEncoding,
+    LabelRaster,
+    Sample,
+    open_labels,
+)
+from glnet.geometry import PatchGrid, Size, Window, strips
+from glnet.inference.pixels import normalized
+from glnet.model.config import Framing, Normalization
+from glnet.raster import ArrayRaster, Raster, open_raster, read_reduced, thumbnail
+from glnet.training.augmentation import Turn, random_turn, read_turned
+from glnet.training.config import Placement
+
+STRIP_PIXELS = 4_000_000
+"""About as many pixels of a mask are decoded at once where only some are wanted."""
+
+
+class Thumbnail(NamedTuple):
+    """A whole image as the global branch sees it, and its labels."""
+
+    pixels: Tensor  # (bands, g, g), normalised
+    labels: Tensor  # (g, g)
+
+
+class Patches(NamedTuple):
+    """Some patches of one image as the local branch sees them, and their labels.
+
+    ``grid`` says where they lie: patch k at row start ``places[k][0]``, column ``places[k][1]``.
+    """
+
+    pixels: Tensor  # (P, bands, p, p), normalised
+    labels: Tensor  # (P, p, p)
+    grid: PatchGrid
+    places: list[tuple[int, int]]
+
+
+class Look(NamedTuple):
+    """One image of a step: its thumbnail, the patches that train, and a way to the others."""
+
+    thumbnail: Thumbnail
+    patches: Patches
+    image: "LabelledImage"
+    turn: Turn
+
+    def to(self, device: torch.device) -> "Look":
+        """The same with its tensors on a device."""
+        thumbnail = Thumbnail(*(of.to(device) for of in self.thumbnail))
+        patches = self.patches._replace(
+            pixels=self.patches.pixels.to(device), labels=self.patches.labels.to(device)
+        )
+        return self._replace(thumbnail=thumbnail, patches=patches)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """Which patches of an image are taken, and how the image is laid."""
+
+    patches: int = 0
+    placement: Placement = "grid"
+    flips: bool = False
+    quarter_turns: bool = False
+    repeatable: bool = False
+    """Whether an image is laid and cut the same way every time."""
+
+
+class LabelledImage:
+    """An image and its mask, read by windows in the network's pixels.
+
+    Args:
+        sample: The files.
+        description: How the mask is read.
+        framing: Sizes.
+        normalization: Of the pixels.
+        cache: Where decoded images are kept.
+    """
+
+    def __init__(
+        self,
+        sample: Sample,
+        description: DatasetDescription,
+        framing: Framing,
+        normalization: Normalization,
+        cache: "PixelCache",
+    ) -> None:
+        self.stem = sample.stem
+        self.framing = framing
+        self._sample = sample
+        self._description = description
+        self._normalization = normalization
+        self._cache = cache
+        self._thumbnail: tuple[NDArray[Any], NDArray[np.uint8]] | None = None
+
+    @property
+    def size(self) -> Size:
+        """The raster's size."""
+        return self._cache.open(self._sample, self._description)[0].size
+
+    def thumbnail(self, turn: Turn = Turn()) -> Thumbnail:  # noqa: B008 - frozen
+        """The whole image; read once, then remembered."""
+        if self._thumbnail is None:
+            raster, labels = self._cache.open(self._sample, self._description)
+            self._thumbnail = (
+                thumbnail(raster, self.framing.thumbnail),
+                nearest_labels(labels, self.framing.thumbnail),
+            )
+        pixels, classes = self._thumbnail
+        return Thumbnail(self._to_network(turn.apply(pixels)), _to_tensor(turn.apply(classes)))
+
+    def grid(self, turn: Turn) -> PatchGrid:
+        """The full grid of the turned image."""
+        return self.framing.grid(turn.size(self.size))
+
+    def pixels(self, windows: list[Window], turn: Turn) -> Tensor:
+        """Normalised pixels (P, bands, p, p) of windows of the turned image."""
+        raster, _ = self._cache.open(self._sample, self._description)
+        factor = self.framing.reduction
+        return self._to_network(
+            np.stack(
+                [
+                    read_turned(lambda at: read_reduced(raster, at, factor), turn, of, raster.size)
+                    for of in windows
+                ]
+            )
+        )
+
+    def labels(self, windows: list[Window], turn: Turn) -> Tensor:
+        """Labels (P, p, p) of windows of the turned image."""
+        raster, labels = self._cache.open(self._sample, self._description)
+        factor = self.framing.reduction
+        arrays = [
+            read_turned(lambda at: labels.read_nearest(at, factor), turn, of, raster.size)
+            for of in windows
+        ]
+        return _to_tensor(np.stack(arrays))
+
+    def _to_network(self, pixels: NDArray[Any]) -> Tensor:
+        return normalized(pixels, self._normalization)
+
+
+class PixelCache:
+    """Decoded images and masks, the latest ones up to a number of bytes.
+
+    What does not fit is read from its file by windows, again and again.
+    """
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit = limit_bytes
+        self._held: OrderedDict[str, _Held] = OrderedDict()
+
+    def open(self, sample: Sample, description: DatasetDescription) -> tuple[Raster, LabelRaster]:
+        """The image and its labels, from memory if they are there."""
+        if sample.stem not in self._held:
+            self._held[sample.stem] = self._read(sample, description)
+            while len(self._held) > 1 and sum(of.bytes for of in self._held.values()) > self._limit:
+                self._held.popitem(last=False)[1].files.close()
+        self._held.move_to_end(sample.stem)
+        held = self._held[sample.stem]
+        return held.raster, held.labels
+
+    def _read(self, sample: Sample, description: DatasetDescription) -> "_Held":
+        with ExitStack() as files:
+            raster = files.enter_context(open_raster(sample.image))
+            labels = files.enter_context(open_labels(sample, description))
+            size = raster.size.area * (raster.bands * raster.dtype.itemsize + 1)
+            if size > self._limit:
+                return _Held(raster, labels, 0, files.pop_all())
+            whole = Window(0, 0, raster.size)
+            pixels = ArrayRaster(np.moveaxis(raster.read(whole), 0, 2), raster.name)
+            classes = ArrayRaster(labels.read(whole), labels.name)
+        indices = DatasetDescription(description.classes, IndexEncoding(ignore=IGNORE_INDEX))
+        return _Held(pixels, LabelRaster(classes, indices), size, ExitStack())
+
+
+class _Held(NamedTuple):
+    raster: Raster
+    labels: LabelRaster
+    bytes: int
+    files: ExitStack
+
+
+class ThumbnailSamples(Dataset[Thumbnail]):
+    """One thumbnail per image."""
+
+    def __init__(self, images: list[LabelledImage], choice: Choice, seed: int) -> None:
+        self._images = images
+        self._choice = choice
+        self._rng = random.Random(seed)
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def __getitem__(self, index: int) -> Thumbnail:
+        return self._images[index].thumbnail(_turn(self._rng, self._choice))
+
+
+class PatchSamples(Dataset[Look]):
+    """One look per image: its thumbnail and some of its patches."""
+
+    def __init__(self, images: list[LabelledImage], choice: Choice, seed: int) -> None:
+        self._images = images
+        self._choice = choice
+        self._seed = seed
+        self._rng = random.Random(seed)
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def __getitem__(self, index: int) -> Look:
+        image = self._images[index]
+        rng = random.Random(self._seed + index) if self._choice.repeatable else self._rng
+        turn = _turn(rng, self._choice)
+        grid, places = _choose(image.grid(turn), self._choice, rng)
+        windows = [
+            Window(grid.rows[row], grid.columns[column], grid.patch) for row, column in places
+        ]
+        patches = Patches(image.pixels(windows, turn), image.labels(windows, turn), grid, places)
+        return Look(image.thumbnail(turn), patches, image, turn)
+
+
+def nearest_labels(labels: LabelRaster, size: Size) -> NDArray[np.uint8]:
+    """The label under the centre of every cell of a thumbnail: (height, width).
+
+    Read strip by strip, so that memory does not grow with the raster.
+    """
+    rows = ((np.arange(size.height) + 0.5) * labels.size.height / size.height).astype(int)
+    columns = ((np.arange(size.width) + 0.5) * labels.size.width / size.width).astype(int)
+    height = max(1, STRIP_PIXELS // labels.size.width)
+    picked = []
+    for strip in strips(labels.size, height):
+        inside = rows[(rows >= strip.row) & (rows < strip.row_stop)] - strip.row
+        if inside.size:
+            picked.append(labels.read(strip)[inside[:, None], columns])
+    return np.concatenate(picked)
+
+
+def _to_tensor(labels: NDArray[np.uint8]) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(labels))
+
+
+def _turn(rng: random.Random, choice: Choice) -> Turn:
+    return random_turn(rng, flips=choice.flips, quarter_turns=choice.quarter_turns)
+
+
+def _choose(
+    grid: PatchGrid, choice: Choice, rng: random.Random
+) -> tuple[PatchGrid, list[tuple[int, int]]]:
+    """Pick patches of the grid, or make a list of places anywhere."""
+    number = choice.patches or len(grid)
+    if choice.placement == "grid":
+        return grid, sorted(rng.sample(grid.places, min(number, len(grid))))
+    down, across = grid.raster.height - grid.patch.height, grid.raster.width - grid.patch.width
+    rows = tuple(rng.randint(0, down) for _ in range(number))
+    columns = tuple(rng.randint(0, across) for _ in range(number))
+    return PatchGrid(grid.raster, grid.patch, rows, columns), [(k, k) for k in range(number)]
