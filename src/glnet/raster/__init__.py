@@ -1,0 +1,24 @@
+"""Pixel files: the only folder that opens and writes them."""
+
+from glnet.raster.files import Palette, RasterFile, open_raster
+from glnet.raster.labels import LabelWriter
+from glnet.raster.memory import ArrayRaster
+from glnet.raster.overlay import draw_overlay, to_display
+from glnet.raster.pictures import write_picture
+from glnet.raster.protocol import Georeference, Raster
+from glnet.raster.resizing import read_reduced, thumbnail
+
+__all__ = [
+    "Raster",
+    "Georeference",
+    "open_raster",
+    "RasterFile",
+    "Palette",
+    "ArrayRaster",
+    "thumbnail",
+    "read_reduced",
+    "LabelWriter",
+    "write_picture",
+    "draw_overlay",
+    "to_display",
+]

@@ -1,0 +1,119 @@
+"""Opening files with GDAL: which formats, with which settings, and its errors in our words."""
+
+import os
+import stat
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import RLock
+
+import rasterio
+from rasterio._err import CPLE_BaseError
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.io import DatasetReader
+
+from glnet.errors import RasterError
+
+DECODED_WHOLE = frozenset({"JPEG", "PNG", "WEBP", "GIF", "BIGGIF"})
+"""Formats without random access: reading the last row means decoding all rows above."""
+
+PICTURE_DRIVERS = (
+    *("GTiff", "JPEG", "PNG", "JP2OpenJPEG", "JP2KAK", "JP2ECW", "JP2MrSID", "WEBP", "GIF"),
+    *("BIGGIF", "BMP", "PNM", "TGA", "SGI", "VRT", "HFA", "ENVI", "EHdr", "ERS", "PCIDSK", "MRF"),
+    *("NITF", "ILWIS", "RMF", "SAGA", "RRASTER", "PCRaster", "AAIGrid", "GRASSASCIIGrid", "DTED"),
+    *("SRTMHGT", "USGSDEM", "GSBG", "GS7BG", "GSAG", "KEA", "ECW", "MrSID", "SNAP_TIFF"),
+)
+"""The only formats that are tried.
+
+GDAL would also take vector data, tables of coordinates, databases and small text files that name
+a server for pictures; none of these may be opened because a file of that kind lies in a folder.
+"""
+
+VIRTUAL_PREFIX = "/vsi"
+"""Paths of GDAL's own file systems (/vsizip/, /vsicurl/, ...) are handed over as they are."""
+
+GDAL_ERRORS = (RasterioError, CPLE_BaseError, OSError)
+"""All that rasterio raises when GDAL fails; `rasterio.shutil` lets GDAL's own errors through."""
+
+CACHE_SETTING = "GDAL_CACHEMAX"
+CACHE_MEGABYTES = 256
+"""What GDAL may keep of decoded blocks; its own default is a twentieth of the machine's memory.
+
+GDAL has one cache per process and fixes its size at the first read. Whoever sets ``GDAL_CACHEMAX``
+in the environment, or reads with GDAL before glnet does, decides instead.
+"""
+
+
+# Python's list of warning filters is one for all threads: only one may change it at a time.
+_warning_filters = RLock()
+
+
+@contextmanager
+def without_warnings(category: type[Warning] = Warning) -> Iterator[None]:
+    """Silence warnings of a kind, for something short: other threads wait to do the same."""
+    with _warning_filters, warnings.catch_warnings():
+        warnings.simplefilter("ignore", category)
+        yield
+
+
+@contextmanager
+def reading_settings() -> Iterator[None]:
+    """Run GDAL with our settings."""
+    # The faster way to decode a PNG leaves the pixels black where the file is cut short.
+    settings: dict[str, str | int] = {"GDAL_PNG_WHOLE_IMAGE_OPTIM": "NO"}
+    if CACHE_SETTING not in os.environ:
+        settings[CACHE_SETTING] = CACHE_MEGABYTES
+    with rasterio.Env(**settings):
+        yield
+
+
+@contextmanager
+def gdal_settings() -> Iterator[None]:
+    """Open or create files with GDAL without a warning that a photo lies nowhere on Earth."""
+    with without_warnings(NotGeoreferencedWarning), reading_settings():
+        yield
+
+
+def open_dataset(path: str | Path) -> DatasetReader:
+    """Open a picture file with one of `PICTURE_DRIVERS`.
+
+    Raises:
+        RasterError: If there is no such file, or it is not a picture, or it is damaged.
+    """
+    name = str(path)
+    if not name.startswith(VIRTUAL_PREFIX):
+        _require_file(Path(path))
+        # An absolute path cannot be mistaken for one of GDAL's prefixes, such as "GTIFF_DIR:2:".
+        name = str(Path(path).absolute())
+    try:
+        with gdal_settings():
+            return DatasetReader(name, driver=list(PICTURE_DRIVERS))
+    except GDAL_ERRORS as error:
+        raise RasterError(f"{path} cannot be opened as a picture: {reason(error)}") from error
+
+
+def reason(error: BaseException) -> str:
+    """GDAL's innermost explanation of an error, on one line."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    text = str(getattr(error, "errmsg", None) or error or type(error).__name__)
+    # Some messages end in advice on settings that nobody here can make.
+    return " ".join(text.partition(" (this error can be")[0].split())
+
+
+def _require_file(path: Path) -> None:
+    try:
+        mode = path.stat().st_mode
+        if stat.S_ISREG(mode):
+            with path.open("rb") as file:
+                is_empty = not file.read(1)
+    except FileNotFoundError as error:
+        raise RasterError(f"{path} does not exist; expected a picture file") from error
+    except (OSError, ValueError) as error:
+        raise RasterError(f"{path} cannot be read: {reason(error)}") from error
+    if not stat.S_ISREG(mode):
+        kind = "a folder" if stat.S_ISDIR(mode) else "no regular file"
+        raise RasterError(f"{path} is {kind}; expected a picture file such as a GeoTIFF or JPEG")
+    if is_empty:
+        raise RasterError(f"{path} is empty (0 bytes); expected a picture file")

@@ -1,0 +1,58 @@
+"""Orientations that GDAL does not report, from the headers of PNG, WebP and TIFF files."""
+
+from pathlib import Path
+from typing import IO
+
+from PIL import Image, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
+
+from glnet.raster.gdal import without_warnings
+from glnet.raster.orientation import UPRIGHT, Orientation, exif_orientation
+
+ORIENTATION_TAG = 274
+TIFF_HEADER_BYTES, BIGTIFF_HEADER_BYTES, BIGTIFF_VERSION = 8, 16, 43
+
+
+def header_orientation(path: Path, driver: str) -> Orientation:
+    """How a file says it is to be displayed; upright where it says nothing or cannot be understood.
+
+    Args:
+        path: A file that GDAL has opened.
+        driver: The name of GDAL's driver for it.
+    """
+    read = {"PNG": _png_value, "WEBP": _webp_value, "GTiff": _tiff_value}.get(driver)
+    if read is None or not path.is_file():
+        return UPRIGHT
+    try:
+        with without_warnings(), path.open("rb") as file:
+            return exif_orientation(read(file))
+    # Pillow tells in many ways of a header that it does not understand; GDAL has understood the
+    # file, so such a header is no reason to refuse it.
+    except Exception:
+        return UPRIGHT
+
+
+def _png_value(file: IO[bytes]) -> object:
+    # The class, not Image.open, which refuses large pictures; info, not getexif, which decodes.
+    return _exif_value(PngImagePlugin.PngImageFile(file).info.get("exif"))
+
+
+def _webp_value(file: IO[bytes]) -> object:
+    return _exif_value(WebPImagePlugin.WebPImageFile(file).info.get("exif"))
+
+
+def _exif_value(block: bytes | None) -> object:
+    if not block:
+        return None
+    exif = Image.Exif()
+    exif.load(block)
+    return exif.get(ORIENTATION_TAG)
+
+
+def _tiff_value(file: IO[bytes]) -> object:
+    header = file.read(TIFF_HEADER_BYTES)
+    if BIGTIFF_VERSION in header[2:4]:
+        header += file.read(BIGTIFF_HEADER_BYTES - TIFF_HEADER_BYTES)
+    directory = TiffImagePlugin.ImageFileDirectory_v2(header)
+    file.seek(directory.next)
+    directory.load(file)
+    return directory.get(ORIENTATION_TAG)

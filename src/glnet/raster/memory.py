@@ -1,0 +1,88 @@
+"""A raster whose pixels already lie in memory."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glnet.errors import RasterError
+from glnet.geometry import Size, Window
+from glnet.raster.protocol import Georeference, Pixels, require_inside
+
+
+class ArrayRaster:
+    """A picture given as an array, for those who have opened it themselves.
+
+    Args:
+        array: (height, width) or (height, width, bands); kept, not copied. Booleans read as 0, 1.
+        name: What to call it in messages.
+        georeference: Where it lies on Earth.
+        nodata: The value that says "no measurement here".
+
+    Raises:
+        RasterError: If the array has other axes, no pixels, or is not of integers or floats.
+    """
+
+    def __init__(
+        self,
+        array: NDArray[Any],
+        name: str = "array",
+        georeference: Georeference | None = None,
+        nodata: float | None = None,
+    ) -> None:
+        self._pixels = _bands_first(array, name)
+        self._name = name
+        self._georeference = georeference or Georeference()
+        self._nodata = nodata
+
+    @property
+    def name(self) -> str:
+        """What to call it in messages."""
+        return self._name
+
+    @property
+    def size(self) -> Size:
+        """Height and width in pixels."""
+        return Size(*self._pixels.shape[1:])
+
+    @property
+    def bands(self) -> int:
+        """The number of bands."""
+        return int(self._pixels.shape[0])
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The number type of the pixels."""
+        return self._pixels.dtype
+
+    @property
+    def georeference(self) -> Georeference:
+        """Where it lies on Earth."""
+        return self._georeference
+
+    @property
+    def nodata(self) -> float | None:
+        """The value that says "no measurement here", if there is one."""
+        return self._nodata
+
+    def read(self, window: Window) -> Pixels:
+        """A copy of the pixels of a window, (bands, height, width).
+
+        Raises:
+            GeometryError: If the window is not inside the raster.
+        """
+        require_inside(window, self)
+        return self._pixels[:, *window.slices].copy()
+
+
+def _bands_first(array: NDArray[Any], name: str) -> Pixels:
+    if array.ndim not in {2, 3} or 0 in array.shape:
+        raise RasterError(
+            f"{name} must be (height, width) or (height, width, bands) with at least one pixel, "
+            f"got shape {array.shape}"
+        )
+    if array.dtype == np.bool_:
+        array = array.view(np.uint8)
+    if array.dtype.kind not in "uif":
+        raise RasterError(f"{name} must be of integers or floats, got {array.dtype}")
+    return array[np.newaxis] if array.ndim == 2 else np.moveaxis(array, 2, 0)

@@ -1,0 +1,227 @@
+import tracemalloc
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from PIL import Image
+
+from glnet.errors import GeometryError
+from glnet.geometry import Size, Window
+from glnet.raster import ArrayRaster, Georeference, read_reduced, resizing, thumbnail
+
+seeds = st.integers(0, 2**32 - 1)
+sides = st.integers(1, 70)
+sizes = st.builds(Size, sides, sides)
+strip_bytes = st.integers(1, 20_000)
+
+
+def random_pixels(seed: int, shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
+    generator = np.random.default_rng(seed)
+    if np.dtype(dtype).kind == "f":
+        return generator.normal(0, 1000, shape).astype(dtype)
+    limits = np.iinfo(np.dtype(dtype))
+    return generator.integers(limits.min, limits.max, shape, dtype=dtype, endpoint=True)
+
+
+def pillow_resize(pixels: NDArray[Any], size: Size) -> NDArray[Any]:
+    """Each band of (height, width, bands) by Pillow, to the width and then to the height."""
+    kind = pixels.dtype if pixels.dtype == np.uint8 else np.dtype(np.float32)
+    bands = np.ascontiguousarray(np.moveaxis(pixels, 2, 0), kind)
+    return np.stack([np.asarray(_pillow_resize_band(band, size)) for band in bands])
+
+
+def _pillow_resize_band(band: NDArray[Any], size: Size) -> Image.Image:
+    narrow = Image.fromarray(band).resize((size.width, len(band)), Image.Resampling.BILINEAR)
+    return narrow.resize((size.width, size.height), Image.Resampling.BILINEAR)
+
+
+@given(seeds, sizes, st.integers(1, 5), sizes, strip_bytes)
+def test_thumbnail_of_8_bits_equals_pillow_to_the_last_bit(
+    seed: int, size: Size, bands: int, target: Size, strip: int
+) -> None:
+    pixels = random_pixels(seed, (size.height, size.width, bands), "uint8")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(resizing, "STRIP_BYTES", strip)
+        shrunk = thumbnail(ArrayRaster(pixels), target)
+
+    assert shrunk.dtype == np.uint8
+    assert np.array_equal(shrunk, pillow_resize(pixels, target))
+
+
+OTHER_TYPES = ["float32", "float64", "int16", "uint16", "int32", "uint32"]
+
+
+@given(seeds, sizes, sizes, strip_bytes, st.sampled_from(OTHER_TYPES))
+def test_thumbnail_of_other_types_equals_pillow_in_floats(
+    seed: int, size: Size, target: Size, strip: int, dtype: str
+) -> None:
+    pixels = random_pixels(seed, (size.height, size.width, 2), dtype)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(resizing, "STRIP_BYTES", strip)
+        shrunk = thumbnail(ArrayRaster(pixels), target)
+
+    assert shrunk.dtype == np.float32
+    scale = float(np.abs(pixels.astype(np.float64)).max())
+    np.testing.assert_allclose(shrunk, pillow_resize(pixels, target), rtol=1e-6, atol=1e-6 * scale)
+
+
+@given(seeds, sizes, sizes)
+def test_thumbnail_is_within_one_level_of_pillow_in_one_call(
+    seed: int, size: Size, target: Size
+) -> None:
+    pixels = random_pixels(seed, (size.height, size.width), "uint8")
+
+    shrunk = thumbnail(ArrayRaster(pixels), target)[0]
+
+    # Pillow 13 chooses by the shape which axis comes first, and rounds between them.
+    shape = (target.width, target.height)
+    expected = np.asarray(Image.fromarray(pixels).resize(shape, Image.Resampling.BILINEAR))
+    assert np.abs(shrunk.astype(int) - expected).max() <= 1
+
+
+def test_thumbnail_of_colours_equals_pillows_colours() -> None:
+    pixels = random_pixels(0, (301, 203, 3), "uint8")
+
+    shrunk = thumbnail(ArrayRaster(pixels), Size(57, 64))
+
+    narrow = Image.fromarray(pixels).resize((64, 301), Image.Resampling.BILINEAR)
+    expected = narrow.resize((64, 57), Image.Resampling.BILINEAR)
+    assert np.array_equal(np.moveaxis(shrunk, 0, 2), np.asarray(expected))
+
+
+@given(seeds, st.sampled_from(["uint8", "float32"]))
+def test_thumbnail_of_a_window_equals_the_thumbnail_of_the_cut(seed: int, dtype: str) -> None:
+    pixels = random_pixels(seed, (40, 50, 2), dtype)
+    window = Window(7, 11, Size(30, 21))
+
+    shown = thumbnail(ArrayRaster(pixels), Size(9, 8), window)
+
+    assert np.array_equal(shown, thumbnail(ArrayRaster(pixels[window.slices]), Size(9, 8)))
+
+
+@given(st.integers(0, 255), sides, sides, sides, sides)
+def test_constant_maps_stay_constant(
+    value: int, height: int, width: int, rows: int, columns: int
+) -> None:
+    raster = ArrayRaster(np.full((height, width), value, dtype=np.uint8))
+
+    assert np.all(thumbnail(raster, Size(rows, columns)) == value)
+    assert np.all(read_reduced(raster, Window(0, 0, raster.size), rows) == value)
+
+
+@pytest.mark.parametrize("strip", [1, 1 << 20])
+def test_a_nan_stays_within_its_reach(monkeypatch: pytest.MonkeyPatch, strip: int) -> None:
+    monkeypatch.setattr(resizing, "STRIP_BYTES", strip)
+    pixels = np.zeros((100, 100), dtype=np.float32)
+    pixels[55, 55] = np.nan
+
+    shrunk = thumbnail(ArrayRaster(pixels), Size(10, 10))[0]
+
+    assert np.isnan(shrunk[5, 5])
+    assert np.isnan(shrunk).sum() <= 9
+    assert np.array_equal(thumbnail(ArrayRaster(pixels), Size(100, 100))[0], pixels, equal_nan=True)
+
+
+def test_values_beyond_float32_become_infinite_without_a_warning() -> None:
+    lowest = ArrayRaster(np.full((8, 8), np.finfo(np.float64).min))
+
+    assert np.all(np.isinf(thumbnail(lowest, Size(4, 4))))
+    assert np.all(np.isinf(read_reduced(lowest, Window(0, 0, Size(8, 8)), 2)))
+
+
+class TallRaster:
+    """Rows made as they are asked for; remembers what was."""
+
+    def __init__(self, height: int) -> None:
+        self.name = "tall"
+        self.size = Size(height, 2000)
+        self.bands = 3
+        self.dtype: np.dtype[Any] = np.dtype(np.uint8)
+        self.georeference = Georeference()
+        self.nodata = None
+        self.rows_read: list[int] = []
+
+    def read(self, window: Window) -> NDArray[Any]:
+        self.rows_read += range(window.row, window.row_stop)
+        return np.full((self.bands, window.size.height, window.size.width), 9, dtype=self.dtype)
+
+
+def test_thumbnail_reads_every_row_once_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resizing, "STRIP_BYTES", 1 << 20)
+    raster = TallRaster(1003)
+
+    thumbnail(raster, Size(30, 20))
+
+    assert raster.rows_read == list(range(1003))
+
+
+def test_memory_does_not_grow_with_the_raster(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resizing, "STRIP_BYTES", 1 << 20)
+    thumbnail(TallRaster(500), Size(64, 64))
+
+    peaks = [_peak_bytes(TallRaster(height)) for height in (500, 5000)]
+
+    assert peaks[1] < 1.5 * peaks[0]
+
+
+def _peak_bytes(raster: TallRaster) -> int:
+    tracemalloc.start()
+    thumbnail(raster, Size(64, 64))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak - 8 * len(raster.rows_read)
+
+
+@given(seeds, sides, sides, st.integers(1, 80), strip_bytes, st.sampled_from(["uint8", "int16"]))
+def test_read_reduced_equals_means_of_blocks(
+    seed: int, height: int, width: int, factor: int, strip: int, dtype: str
+) -> None:
+    pixels = random_pixels(seed, (height, width, 2), dtype)
+    window = Window(height // 5, width // 4, Size(height - height // 5, width - width // 4))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(resizing, "STRIP_BYTES", strip)
+        reduced = read_reduced(ArrayRaster(pixels), window, factor)
+
+    expected = block_means(pixels[window.slices], factor)
+    if factor == 1:
+        assert reduced.dtype == pixels.dtype
+    elif dtype == "uint8":
+        assert reduced.dtype == np.uint8
+        expected = np.floor(expected + 0.5)
+    else:
+        assert reduced.dtype == np.float32
+    np.testing.assert_allclose(reduced, expected, rtol=1e-6, atol=1e-3)
+
+
+def block_means(pixels: NDArray[Any], factor: int) -> NDArray[np.float64]:
+    means = [
+        [
+            pixels[row : row + factor, column : column + factor].astype(float).mean(axis=(0, 1))
+            for column in range(0, pixels.shape[1], factor)
+        ]
+        for row in range(0, pixels.shape[0], factor)
+    ]
+    return np.moveaxis(np.array(means), 2, 0)
+
+
+def test_read_reduced_rounds_half_up() -> None:
+    raster = ArrayRaster(np.array([[0, 1, 2, 3]], dtype=np.uint8))
+
+    assert read_reduced(raster, Window(0, 0, Size(1, 4)), 2).tolist() == [[[1, 3]]]
+
+
+def test_refuses_windows_and_factors_that_cannot_be() -> None:
+    raster = ArrayRaster(np.zeros((4, 5), dtype=np.uint8))
+
+    with pytest.raises(GeometryError, match="inside array"):
+        thumbnail(raster, Size(2, 2), Window(1, 0, Size(4, 5)))
+    with pytest.raises(GeometryError, match="inside array"):
+        read_reduced(raster, Window(0, 1, Size(4, 5)), 2)
+    with pytest.raises(GeometryError, match="side 1 or more"):
+        read_reduced(raster, Window(0, 0, Size(4, 5)), 0)
