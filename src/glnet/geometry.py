@@ -95,7 +95,16 @@ class PatchGrid:
 
     def __iter__(self) -> Iterator[Window]:
         """The windows, row by row."""
-        return (Window(row, column, self.patch) for row, column in product(self.rows, self.columns))
+        return (self.window(row, column) for row, column in self.places)
+
+    @property
+    def places(self) -> list[tuple[int, int]]:
+        """Which row start and which column start every patch has, row by row."""
+        return list(product(range(len(self.rows)), range(len(self.columns))))
+
+    def window(self, row: int, column: int) -> Window:
+        """The patch at the given row start and column start, counted from 0."""
+        return Window(self.rows[row], self.columns[column], self.patch)
 
 
 def starts(length: int, size: int, overlap: int) -> list[int]:

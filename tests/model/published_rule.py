@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from glnet.model.backbone import build_backbone
@@ -21,7 +22,7 @@ def _tensor(key: str, shape: Sequence[int], stage: str) -> Tensor:
     if key.endswith("num_batches_tracked"):
         return torch.zeros((), dtype=torch.int64)
     rng = np.random.default_rng(zlib.crc32(f"visible-{stage}:{key}".encode()))
-    n = rng.standard_normal(tuple(shape)).astype(np.float32)
+    n: NDArray[np.floating] = rng.standard_normal(tuple(shape)).astype(np.float32)
     if key.endswith(".weight") and len(shape) == 4:
         gain = 2 if key.startswith("resnet") else 1
         n *= math.sqrt(gain / (shape[1] * shape[2] * shape[3]))

@@ -84,7 +84,7 @@ def _arrays(
 
 
 def _check(
-    name: str, found: NDArray[np.generic], expected: NDArray[np.generic], image: str
+    name: str, found: NDArray[np.generic], expected: NDArray[np.floating], image: str
 ) -> None:
     assert found.shape == expected.shape
     if name.endswith("labels"):

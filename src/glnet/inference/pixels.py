@@ -45,7 +45,7 @@ class ExtendedRaster:
         return self._raster.dtype
 
     @property
-    def georeference(self) -> Georeference | None:
+    def georeference(self) -> Georeference:
         """Where it lies."""
         return self._raster.georeference
 

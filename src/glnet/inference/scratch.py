@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import IO, Self
 
 import numpy as np
 import torch
@@ -31,9 +31,7 @@ class Scratch:
     ) -> None:
         size = 4 * patches * int(np.prod(shape))
         try:
-            self._file = tempfile.TemporaryFile(dir=folder, prefix="glnet-")  # noqa: SIM115
-            # Reserve the bytes now: a full disk met later through the map would kill the process.
-            _reserve(self._file.fileno(), size)
+            self._file = _reserved(size, folder)
         except OSError as error:
             where = folder or tempfile.gettempdir()
             raise OutputError(
@@ -50,7 +48,7 @@ class Scratch:
     @property
     def classes(self) -> int:
         """How many classes a patch has scores for."""
-        return self._scores.shape[1]
+        return int(self._scores.shape[1])
 
     def add(self, patch: int, scores: Tensor) -> None:
         """Add scores (K, h, w) to what is kept of a patch."""
@@ -79,6 +77,17 @@ class Scratch:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _reserved(size: int, folder: str | Path | None) -> IO[bytes]:
+    """A file whose bytes are there: a full disk met later through the map kills the process."""
+    file = tempfile.TemporaryFile(dir=folder, prefix="glnet-")  # noqa: SIM115
+    try:
+        _reserve(file.fileno(), size)
+    except OSError:
+        file.close()
+        raise
+    return file
 
 
 def _reserve(descriptor: int, size: int) -> None:

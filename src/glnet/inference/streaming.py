@@ -195,11 +195,7 @@ class _Run:
         self.exchange = Exchange(self.grid, model.config.framing.sampling)
         self.wanted = wanted
         self.kept: dict[Answer, Scratch] = {}
-        self._places = [
-            (row, column)
-            for row in range(len(self.grid.rows))
-            for column in range(len(self.grid.columns))
-        ]
+        self._places = self.grid.places
 
     def passes(self, progress: Progress) -> Tensor | None:
         """All passes; returns the global branch's logits (K, h, w), if there is that branch."""

@@ -3,6 +3,7 @@
 import json
 import shutil
 import tempfile
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -146,6 +147,8 @@ def _parse(path: Path, values: dict[str, object]) -> ModelConfig:
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(ModelConfig, "model")
     known = {key: value for key, value in values.items() if key not in ("format", "glnet")}
+    for key in _nulls(known):
+        raise CheckpointError(f"{path} does not describe a model: {key} is null")
     try:
         parsed = parser.parse_object({"model": known}, defaults=False)
         config: ModelConfig = parser.instantiate(parsed).model
@@ -155,6 +158,15 @@ def _parse(path: Path, values: dict[str, object]) -> ModelConfig:
         reason = " ".join(str(error).split())
         raise CheckpointError(f"{path} does not describe a model: {reason}") from error
     return config
+
+
+def _nulls(values: dict[str, object], prefix: str = "") -> Iterator[str]:
+    """The keys that are null and may not be; the parser lets them pass for any type."""
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from _nulls(value, f"{prefix}{key}.")
+        elif value is None and key != "training_extent":
+            yield prefix + key
 
 
 def _check_weights(

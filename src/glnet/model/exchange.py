@@ -123,9 +123,9 @@ class Merger:
         """Add a batch of patches.
 
         Raises:
-            ValueError: If a patch was added before.
+            ValueError: If a patch was added before or comes twice.
         """
-        if not self._missing.issuperset(patches):
+        if len(set(patches)) < len(patches) or not self._missing.issuperset(patches):
             raise ValueError("a patch can be merged only once")
         self._missing.difference_update(patches)
         with torch.autocast(self._canvas.backbone[0].device.type, enabled=False):

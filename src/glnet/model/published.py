@@ -57,16 +57,13 @@ def convert_published(
     states = [read_published(path) for path in files]
     config = _config(states, patch_size, thumbnail_size, files)
     model = new_model(config)
-    wanted = model.network.state_dict()
-    weights = _weights(states)
-    for name, of in wanted.items():
-        if name not in weights or weights[name].shape != of.shape:
-            came = tuple(weights[name].shape) if name in weights else "nothing"
-            raise CheckpointError(
-                f"{files[-1]} is no published GLNet with a ResNet-50: {name} needs shape "
-                f"{tuple(of.shape)}, the file gives {came}"
-            )
-    model.network.load_state_dict({name: weights[name] for name in wanted})
+    try:
+        weights = _fitting(_weights(states), model.network.state_dict())
+    except (KeyError, IndexError, RuntimeError, ValueError) as error:
+        reason = f"no {error}" if isinstance(error, KeyError) else str(error)
+        names = ", ".join(str(path) for path in files)
+        raise CheckpointError(f"{names}: no published GLNet with a ResNet-50: {reason}") from error
+    model.network.load_state_dict(weights)
     model.network.eval()
     return model
 
@@ -123,6 +120,15 @@ def _classes(number: int) -> tuple[ClassInfo, ...]:
     if number == len(DEEPGLOBE_CLASSES):
         return DEEPGLOBE_CLASSES
     return tuple(ClassInfo(f"class {k}", default_color(k)) for k in range(number))
+
+
+def _fitting(weights: Weights, wanted: Weights) -> Weights:
+    """Those weights that the network has, once every shape is right."""
+    for name, of in wanted.items():
+        came = tuple(weights[name].shape) if name in weights else "nothing"
+        if came != tuple(of.shape):
+            raise ValueError(f"{name} needs shape {tuple(of.shape)}, the file gives {came}")
+    return {name: weights[name] for name in wanted}
 
 
 def _weights(states: list[Weights]) -> Weights:
@@ -183,10 +189,10 @@ def _ends(ours: str, state: Weights, fpn: str, *, hears: bool) -> Weights:
 
 def _finest_first(weight: Tensor) -> Tensor:
     """Reorder input channels from P5, P4, P3, P2 to P2, P3, P4, P5."""
-    return torch.cat([*reversed(weight.split(REFINED_WIDTH, dim=1))], dim=1)
+    return torch.cat([*reversed(torch.split(weight, REFINED_WIDTH, dim=1))], dim=1)
 
 
 def _own_then_heard(weight: Tensor) -> Tensor:
     """From own P5, heard P5, own P4, ... to own P2..P5, heard P2..P5."""
-    blocks = weight.split(REFINED_WIDTH, dim=1)
+    blocks = torch.split(weight, REFINED_WIDTH, dim=1)
     return torch.cat([*reversed(blocks[0::2]), *reversed(blocks[1::2])], dim=1)

@@ -55,7 +55,9 @@ def bilinear_step(source: int, target: int, like: Tensor) -> Tensor:
 
 @lru_cache(maxsize=64)
 def _bilinear_on(source: int, target: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    return bilinear(source, target).to(device, dtype)
+    # Remembered beyond a prediction: training must be able to save it for its gradients.
+    with torch.inference_mode(False):
+        return bilinear(source, target).to(device, dtype)
 
 
 def shifted(matrix: Tensor, offset: int) -> Tensor:

@@ -94,7 +94,7 @@ class HearingConv2d(nn.Module):
     def _weights(self, maps: int) -> tuple[Tensor, ...]:
         if maps != len(self.channels):
             raise ValueError(f"expected {len(self.channels) - 1} heard maps, got {maps - 1}")
-        return self.weight.split(self.channels, dim=1)
+        return torch.split(self.weight, list(self.channels), dim=1)
 
 
 def hear(heard: Heard, weight: Tensor) -> Tensor:
@@ -109,7 +109,7 @@ def hear(heard: Heard, weight: Tensor) -> Tensor:
         return functional.conv2d(heard.map, weight, padding=kernel // 2)
     taps = weight.permute(2, 3, 0, 1).flatten(0, 2)[..., None, None]  # (k k out, C, 1, 1)
     mixed = functional.conv2d(heard.map, taps)
-    mixed = mixed.unflatten(1, (kernel, kernel, weight.shape[0]))  # (N, ky, kx, out, S, T)
+    mixed = torch.unflatten(mixed, 1, (kernel, kernel, weight.shape[0]))  # (N, ky, kx, out, S, T)
     across = torch.einsum("nyxost,nxwt->nyosw", mixed, _taps(columns, kernel))
     return torch.einsum("nyosw,nyhs->nohw", across, _taps(rows, kernel))
 

@@ -188,11 +188,24 @@ def _block_means(pixels: Pixels, factor: int) -> Pixels:
     height, width = pixels.shape[1:]
     rows, columns = np.arange(0, height, factor), np.arange(0, width, factor)
     counts = np.outer(np.diff(rows, append=height), np.diff(columns, append=width))
-    kind = np.int64 if pixels.dtype == np.uint8 else np.float64
+    kind = np.uint32 if pixels.dtype == np.uint8 else np.float64
     with np.errstate(over="ignore", invalid="ignore"):
-        sums = np.add.reduceat(np.add.reduceat(pixels, rows, axis=1, dtype=kind), columns, axis=2)
+        sums = _phase_sums(_phase_sums(pixels, factor, 1, kind), factor, 2, kind)
         if pixels.dtype == np.uint8:
             rounded: NDArray[np.uint8] = ((2 * sums + counts) // (2 * counts)).astype(np.uint8)
             return rounded
         means: NDArray[np.float32] = (sums / counts).astype(np.float32)
         return means
+
+
+def _phase_sums(pixels: Pixels, factor: int, axis: int, kind: type) -> Pixels:
+    """Sums of up to ``factor`` neighbours along an axis: one whole-array addition per phase.
+
+    ``np.add.reduceat`` says the same and took ten times as long.
+    """
+    lead = (slice(None),) * axis
+    sums = pixels[*lead, ::factor].astype(kind)
+    for phase in range(1, min(factor, pixels.shape[axis])):
+        part = pixels[*lead, phase::factor]
+        sums[*lead, : part.shape[axis]] += part
+    return sums

@@ -1,0 +1,109 @@
+"""The machine that a prediction runs on: its devices, their memory, and where that ends."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import get_args
+
+import torch
+
+from glnet.errors import ConfigurationError
+from glnet.inference.streaming import Precision, Settings
+
+PROCESS_STATUS = Path("/proc/self/status")
+PEAK_LINE = "VmHWM:"
+"""The line of it that has the most memory this process ever held, in KiB."""
+
+MEMORY_WORDS = ("can't allocate memory", "not enough memory", "out of memory", "ALLOC_FAILED")
+"""How torch and the libraries below it say so in errors of no kind of their own."""
+
+
+def resolved(settings: Settings) -> Settings:
+    """The same settings with ``auto`` replaced by the device that this machine has.
+
+    Raises:
+        ConfigurationError: If there is no such device or precision.
+    """
+    if settings.precision not in get_args(Precision):
+        known = ", ".join(get_args(Precision))
+        raise ConfigurationError(f"precision must be one of {known}, got {settings.precision}")
+    return replace(settings, device=chosen_device(settings.device))
+
+
+def chosen_device(name: str) -> str:
+    """The device of that name; for ``auto`` the GPU, if there is one.
+
+    Raises:
+        ConfigurationError: If there is no such device.
+    """
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ConfigurationError(f"device must be auto, cpu or cuda, got {name}") from error
+    found = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if device.type == "cuda" and (device.index or 0) >= found:
+        raise ConfigurationError(
+            f"device {name} was asked for, but torch {torch.__version__} finds {found} CUDA GPUs "
+            "here; choose auto or cpu, or install a driver and a torch built for it"
+        )
+    return name
+
+
+@contextmanager
+def explained_memory(image: str, settings: Settings) -> Iterator[None]:
+    """Say what can be done where memory runs out.
+
+    Raises:
+        ConfigurationError: If it does.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise ConfigurationError(
+            f"{image}: not enough memory on {settings.device} for {settings.patch_batch} patches "
+            "at once; lower the patch batch (--patch-batch)"
+            if settings.patch_batch > 1
+            else f"{image}: not enough memory on {settings.device} even for one patch at a time "
+            "(--patch-batch 1); free some, or use another device"
+        ) from error
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory, of the host or a device, has run out."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(word in str(error) for word in MEMORY_WORDS)
+
+
+def forget_peak_device_bytes(device: str) -> None:
+    """Start counting anew for `peak_device_bytes`."""
+    if torch.device(device).type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+
+
+def peak_device_bytes(device: str) -> int | None:
+    """The most memory that tensors took on a GPU since counting began; None on other devices."""
+    if torch.device(device).type != "cuda":
+        return None
+    return int(torch.cuda.max_memory_allocated(device))
+
+
+def peak_host_bytes() -> int | None:
+    """The most memory this process ever held; None where the system does not tell."""
+    # Preferred: Linux lets the other number begin with the peak of the process that started us.
+    if PROCESS_STATUS.exists():
+        for line in PROCESS_STATUS.read_text().splitlines():
+            if line.startswith(PEAK_LINE):
+                return int(line.split()[1]) * 1024
+    try:
+        import resource  # noqa: PLC0415 - not on Windows
+    except ImportError:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

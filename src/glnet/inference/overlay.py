@@ -1,0 +1,51 @@
+"""The picture to look at: the raster in small, tinted by its labels."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glnet.geometry import Size, Window
+from glnet.inference.sampling import centres, fitted
+from glnet.raster import Raster, draw_overlay, thumbnail, to_display
+
+LONGEST_SIDE = 2048
+"""Of the picture, in pixels; smaller rasters are shown as large as they are."""
+
+Labels = NDArray[np.uint8]
+
+
+def overlay_beside(output: Path) -> Path:
+    """Where the overlay of a label map goes: ``scene.tif`` has ``scene_overlay.png``."""
+    return output.with_name(f"{output.stem}_overlay.png")
+
+
+class LabelPicture:
+    """The labels under the centres of a small picture's pixels, collected strip by strip.
+
+    Args:
+        raster: Size of the label map.
+        side: The most that the picture's longer side may have; its aspect is the raster's.
+    """
+
+    def __init__(self, raster: Size, side: int = LONGEST_SIDE) -> None:
+        size = fitted(raster, side)
+        self._rows = centres(raster.height, size.height)
+        self._columns = centres(raster.width, size.width)
+        self._labels = np.zeros((size.height, size.width), dtype=np.uint8)
+
+    def add(self, strip: Window, labels: Labels) -> None:
+        """Take what the picture needs of the labels (rows, width) of a full-width strip."""
+        is_inside = (self._rows >= strip.row) & (self._rows < strip.row_stop)
+        rows = self._rows[is_inside] - strip.row
+        self._labels[is_inside] = labels[rows[:, np.newaxis], self._columns]
+
+    def over(self, raster: Raster, colors: Sequence[tuple[int, int, int]]) -> NDArray[np.uint8]:
+        """The raster in small with the labels on top: (height, width, 3).
+
+        Raises:
+            RasterError: If the raster's pixels cannot be read.
+        """
+        below = thumbnail(raster, Size(*self._labels.shape))
+        return draw_overlay(to_display(below), self._labels, colors)

@@ -1,0 +1,108 @@
+"""What is told about segmented images, and to whom."""
+
+from dataclasses import asdict, dataclass
+from typing import Literal, Protocol
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmentReport:
+    """How one image was segmented.
+
+    Attributes:
+        image: As it was named.
+        output: The label map.
+        overlay: The overlay picture, if one was asked for.
+        height: Of the image, in pixels.
+        width: Of the image, in pixels.
+        patches: How many the local branch saw; 0 for a model of the global branch alone.
+        class_shares: The share of the pixels of every class, in 0..1, by name.
+        seconds: From opening the image to having the results in their places.
+        megapixels_per_second: Of the image.
+        peak_host_bytes: Most memory of this process so far; None where the system does not tell.
+        peak_device_bytes: Most memory of tensors on the GPU meanwhile; None on a CPU.
+        device: Where the network ran.
+        precision: In which numbers the network computed.
+        context: What the global branch saw at once.
+    """
+
+    image: str
+    output: str
+    overlay: str | None
+    height: int
+    width: int
+    patches: int
+    class_shares: dict[str, float]
+    seconds: float
+    megapixels_per_second: float
+    peak_host_bytes: int | None
+    peak_device_bytes: int | None
+    device: str
+    precision: str
+    context: Literal["whole image"] = "whole image"
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain values, for JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class SegmentFailure:
+    """An image that could not be segmented, and why, in one line."""
+
+    image: str
+    error: str
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain values, for JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class SegmentBatch:
+    """What became of several images, each list in the order of the images."""
+
+    reports: tuple[SegmentReport, ...]
+    failures: tuple[SegmentFailure, ...]
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain values, for JSON."""
+        return {
+            "reports": [report.to_dict() for report in self.reports],
+            "failures": [failure.to_dict() for failure in self.failures],
+        }
+
+
+class Watcher(Protocol):
+    """Who wants to know how several images come along, one after another."""
+
+    def starts(self, image: str) -> None:
+        """An image is next."""
+        ...
+
+    def advances(self, phase: str, done: int, total: int) -> None:
+        """So many steps of a phase of this image are done."""
+        ...
+
+    def finishes(self, report: SegmentReport) -> None:
+        """The image is segmented."""
+        ...
+
+    def fails(self, failure: SegmentFailure) -> None:
+        """The image cannot be segmented; the next one follows."""
+        ...
+
+
+class Unwatched:
+    """A `Watcher` that tells nobody."""
+
+    def starts(self, image: str) -> None:
+        """Say nothing."""
+
+    def advances(self, phase: str, done: int, total: int) -> None:
+        """Say nothing."""
+
+    def finishes(self, report: SegmentReport) -> None:
+        """Say nothing."""
+
+    def fails(self, failure: SegmentFailure) -> None:
+        """Say nothing."""

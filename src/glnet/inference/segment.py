@@ -1,0 +1,252 @@
+"""The entry points: from an image, in memory or on disk, to its labels."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from glnet.errors import GLNetError
+from glnet.geometry import Size, Window, strips
+from glnet.inference.jobs import Job, check_job, plan_jobs
+from glnet.inference.machine import (
+    explained_memory,
+    forget_peak_device_bytes,
+    peak_device_bytes,
+    peak_host_bytes,
+    resolved,
+)
+from glnet.inference.overlay import LabelPicture
+from glnet.inference.report import (
+    SegmentBatch,
+    SegmentFailure,
+    SegmentReport,
+    Unwatched,
+    Watcher,
+)
+from glnet.inference.streaming import (
+    Precision,
+    Prediction,
+    Progress,
+    Settings,
+    answers_of,
+    predict,
+    quiet,
+)
+from glnet.model.checkpoint import Model, load_model
+from glnet.raster import ArrayRaster, LabelWriter, Raster, open_raster, write_picture
+
+Labels = NDArray[np.uint8]
+
+
+def segment(
+    source: str | Path | NDArray[Any],
+    model: Model | str | Path,
+    *,
+    device: str = "auto",
+    precision: Precision = "float32",
+    patch_batch: int = 4,
+) -> Labels:
+    """Label every pixel of an image: (height, width) uint8, indices into ``model.config.classes``.
+
+    Args:
+        source: A file, or an array (height, width) or (height, width, bands) in the units that the
+            model was trained on (0..255 for 8-bit pictures).
+        model: As loaded, or its folder.
+        device: ``auto`` (a GPU if there is one), ``cpu``, ``cuda`` or ``cuda:1``.
+        precision: In which numbers the network computes.
+        patch_batch: How many patches enter the network at once.
+
+    Raises:
+        RasterError: If the file is no readable picture or the array has other axes.
+        InputMismatchError: If the image has another number of bands than the model takes.
+        CheckpointError: If the model does not load.
+        ConfigurationError: If there is no such device, or not enough memory.
+        OutputError: If there is no room for the scratch file.
+    """
+    settings = resolved(Settings(device=device, precision=precision, patch_batch=patch_batch))
+    model = _loaded(model)
+    with _opened(source) as raster, explained_memory(raster.name, settings):
+        labels = np.empty((raster.size.height, raster.size.width), dtype=np.uint8)
+        with predict(model, raster, settings) as prediction:
+            for strip, part in _label_strips(prediction, model, settings):
+                labels[strip.slices] = part
+    return labels
+
+
+def segment_file(  # noqa: PLR0913 - what, where to, by whom and how; each may be left out alone
+    image: str | Path,
+    output: str | Path,
+    model: Model | str | Path,
+    settings: Settings,
+    *,
+    overlay: str | Path | None = None,
+    overwrite: bool = False,
+    progress: Progress = quiet,
+) -> SegmentReport:
+    """Write the label map of an image, of its size and with its georeferencing.
+
+    Strips are written as they finish; nothing of the image's size is held. Each result appears
+    when it is whole; the label map first.
+
+    Args:
+        image: Any file that `open_raster` takes.
+        output: GeoTIFF (.tif, .tiff) or PNG, with the colours and names of the classes.
+        model: As loaded, or its folder.
+        settings: How the prediction runs; its device may be ``auto``.
+        overlay: A PNG or JPEG of at most 2048 px: the image with its labels on top.
+        overwrite: Whether results that are there already are replaced.
+        progress: Told as the passes and the writing go on.
+
+    Raises:
+        OutputError: If a result cannot be written there (found out before the work), or the disk
+            is full.
+        RasterError: If the image cannot be opened or read.
+        InputMismatchError: If the image has another number of bands than the model takes.
+        CheckpointError: If the model does not load.
+        ConfigurationError: If there is no such device, or not enough memory.
+    """
+    job = Job(image, Path(output), None if overlay is None else Path(overlay))
+    settings, model = resolved(settings), _loaded(model)
+    begin = time.perf_counter()
+    forget_peak_device_bytes(settings.device)
+    with explained_memory(str(image), settings), open_raster(image) as raster:
+        check_job(job, overwrite=overwrite)
+        tally = _Tally(raster.size, model)
+        with (
+            _writer(job, raster, model, overwrite) as writer,
+            predict(model, raster, settings, progress=progress) as prediction,
+        ):
+            for strip, labels in _label_strips(prediction, model, settings):
+                writer.write(labels)
+                tally.add(strip, labels)
+                progress("writing", strip.row_stop, raster.size.height)
+        if job.overlay is not None:
+            picture = tally.picture.over(raster, [info.color for info in model.config.classes])
+            write_picture(job.overlay, picture, overwrite)
+    return _report(job, tally, model, settings, time.perf_counter() - begin)
+
+
+def segment_files(  # noqa: PLR0913 - as `segment_file`
+    images: Sequence[str | Path],
+    output: str | Path,
+    model: Model | str | Path,
+    settings: Settings,
+    *,
+    has_overlay: bool = False,
+    overwrite: bool = False,
+    watcher: Watcher | None = None,
+) -> SegmentBatch:
+    """Segment one image after another; one that cannot be segmented does not stop the others.
+
+    Args:
+        images: Files.
+        output: A file or a folder for one image, a folder for several; see `plan_jobs`.
+        model: As loaded, or its folder.
+        settings: How the prediction runs; its device may be ``auto``.
+        has_overlay: Whether ``<output stem>_overlay.png`` is written beside every label map.
+        overwrite: Whether results that are there already are replaced.
+        watcher: Told how it goes.
+
+    Raises:
+        OutputError: If results would replace each other or an image, or there can be no folder.
+        CheckpointError: If the model does not load.
+        ConfigurationError: If there is no image or no such device.
+    """
+    settings = resolved(settings)
+    model = _loaded(model)
+    jobs = plan_jobs(images, output, has_overlay=has_overlay)
+    watcher = watcher or Unwatched()
+    reports, failures = [], []
+    for job in jobs:
+        watcher.starts(str(job.image))
+        try:
+            report = segment_file(
+                job.image,
+                job.output,
+                model,
+                settings,
+                overlay=job.overlay,
+                overwrite=overwrite,
+                progress=watcher.advances,
+            )
+        except GLNetError as error:
+            failures.append(SegmentFailure(str(job.image), str(error)))
+            watcher.fails(failures[-1])
+        else:
+            reports.append(report)
+            watcher.finishes(report)
+    return SegmentBatch(tuple(reports), tuple(failures))
+
+
+class _Tally:
+    """What is kept of the labels after they are written: counts, and a small picture."""
+
+    def __init__(self, size: Size, model: Model) -> None:
+        self.size = size
+        self.picture = LabelPicture(size)
+        self._counts = np.zeros(model.num_classes, dtype=np.int64)
+
+    def add(self, strip: Window, labels: Labels) -> None:
+        self._counts += np.bincount(labels.ravel(), minlength=len(self._counts))
+        self.picture.add(strip, labels)
+
+    @property
+    def shares(self) -> list[float]:
+        return [int(count) / self.size.area for count in self._counts]
+
+
+def _loaded(model: Model | str | Path) -> Model:
+    return model if isinstance(model, Model) else load_model(model)
+
+
+def _opened(source: str | Path | NDArray[Any]) -> AbstractContextManager[Raster]:
+    if isinstance(source, np.ndarray):
+        return nullcontext(ArrayRaster(source))
+    return open_raster(source)
+
+
+def _label_strips(
+    prediction: Prediction, model: Model, settings: Settings
+) -> Iterator[tuple[Window, Labels]]:
+    """The model's own answer, from the top down."""
+    answer, device = answers_of(model)[-1], torch.device(settings.device)
+    for strip in strips(prediction.size, prediction.strip_height()):
+        yield strip, prediction.labels(answer, strip, device)
+
+
+def _writer(job: Job, raster: Raster, model: Model, overwrite: bool) -> LabelWriter:
+    return LabelWriter(
+        job.output,
+        raster.size,
+        raster.georeference,
+        [info.color for info in model.config.classes],
+        [info.name for info in model.config.classes],
+        overwrite=overwrite,
+    )
+
+
+def _report(
+    job: Job, tally: _Tally, model: Model, settings: Settings, seconds: float
+) -> SegmentReport:
+    names = [info.name for info in model.config.classes]
+    has_patches = model.network.local is not None
+    return SegmentReport(
+        image=str(job.image),
+        output=str(job.output),
+        overlay=None if job.overlay is None else str(job.overlay),
+        height=tally.size.height,
+        width=tally.size.width,
+        patches=len(model.config.framing.grid(tally.size)) if has_patches else 0,
+        class_shares=dict(zip(names, tally.shares, strict=True)),
+        seconds=seconds,
+        megapixels_per_second=tally.size.area / 1e6 / seconds,
+        peak_host_bytes=peak_host_bytes(),
+        peak_device_bytes=peak_device_bytes(settings.device),
+        device=settings.device,
+        precision=settings.precision,
+    )

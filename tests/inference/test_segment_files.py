@@ -1,0 +1,159 @@
+"""Several images: where their results go, and that one that fails does not stop the others."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from glnet.errors import CheckpointError, ConfigurationError, OutputError
+from glnet.inference.jobs import Job, check_job, plan_jobs
+from glnet.inference.report import SegmentFailure, SegmentReport
+from glnet.inference.segment import segment_files
+from glnet.inference.streaming import Settings
+from glnet.model.checkpoint import Model
+from tests.inference.pictures import picture
+from tests.model.tiny import tiny_model
+from tests.raster.raster_files import write_tiff
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    return tiny_model()
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> list[Path]:
+    paths = [tmp_path / f"{name}.tif" for name in "abc"]
+    for seed, path in enumerate(paths):
+        write_tiff(path, np.moveaxis(picture(70, 90, seed=seed), 2, 0))
+    return paths
+
+
+class _Diary:
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def starts(self, image: str) -> None:
+        self.lines.append(f"starts {Path(image).name}")
+
+    def advances(self, phase: str, done: int, total: int) -> None:
+        if done == total:
+            self.lines.append(f"{phase} done")
+
+    def finishes(self, report: SegmentReport) -> None:
+        self.lines.append(f"finishes {Path(report.image).name}")
+
+    def fails(self, failure: SegmentFailure) -> None:
+        self.lines.append(f"fails {Path(failure.image).name}")
+
+
+def test_an_image_that_fails_does_not_stop_the_others(
+    model: Model, images: list[Path], tmp_path: Path
+) -> None:
+    images[1].write_bytes(images[1].read_bytes()[:300])
+    diary = _Diary()
+
+    batch = segment_files(images, tmp_path / "out", model, Settings(), watcher=diary)
+
+    done = ["patches done", "writing done"]
+    assert diary.lines == [
+        *("starts a.tif", *done, "finishes a.tif"),
+        *("starts b.tif", "fails b.tif"),
+        *("starts c.tif", *done, "finishes c.tif"),
+    ]
+    assert [Path(report.image).name for report in batch.reports] == ["a.tif", "c.tif"]
+    (failure,) = batch.failures
+    assert failure.image == str(images[1])
+    assert str(images[1]) in failure.error
+    assert "\n" not in failure.error
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"a.tif", "c.tif"}
+    assert batch.to_dict() == {
+        "reports": [report.to_dict() for report in batch.reports],
+        "failures": [failure.to_dict()],
+    }
+
+
+def test_nobody_needs_to_watch(model: Model, images: list[Path], tmp_path: Path) -> None:
+    images[0].unlink()
+
+    batch = segment_files(images, tmp_path / "out", model, Settings(), has_overlay=True)
+
+    assert (len(batch.reports), len(batch.failures)) == (2, 1)
+    assert len(list((tmp_path / "out").iterdir())) == 4
+
+
+def test_a_model_that_does_not_load_stops_all(images: list[Path], tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError):
+        segment_files(images, tmp_path / "out", tmp_path, Settings())
+
+    assert not (tmp_path / "out").exists()
+
+
+def test_one_image_goes_to_a_file_or_into_a_folder(tmp_path: Path) -> None:
+    (to_file,) = plan_jobs(["a/photo.v2.jpg"], tmp_path / "x.png", has_overlay=False)
+    (to_folder,) = plan_jobs(["a/photo.v2.jpg"], tmp_path, has_overlay=True)
+
+    assert to_file == Job("a/photo.v2.jpg", tmp_path / "x.png")
+    assert to_folder.output == tmp_path / "photo.v2.tif"
+    assert to_folder.overlay == tmp_path / "photo.v2_overlay.png"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_several_images_go_into_a_folder_that_is_made(tmp_path: Path) -> None:
+    for _ in range(2):  # The second time it is there.
+        jobs = plan_jobs(["a/one.jpg", "b/two.tif"], tmp_path / "new", has_overlay=False)
+
+        assert [job.output.name for job in jobs] == ["one.tif", "two.tif"]
+        assert all(job.output.parent.is_dir() for job in jobs)
+
+
+@pytest.mark.parametrize("other", ["b/one.jpg", "a/one.png", "b/ONE.jpg"])
+def test_images_of_one_stem_are_refused(tmp_path: Path, other: str) -> None:
+    with pytest.raises(OutputError, match=f"a/one.jpg and {other} would both be written"):
+        plan_jobs(["a/one.jpg", other], tmp_path, has_overlay=False)
+
+
+@pytest.mark.parametrize(
+    ("output", "said"),
+    [
+        ("labels.tif", "got the file name"),
+        ("file", "is a file"),
+        ("missing/folder", "missing does not exist"),
+        ("file/folder", "cannot make the folder"),
+    ],
+)
+def test_several_images_need_a_folder(tmp_path: Path, output: str, said: str) -> None:
+    (tmp_path / "file").touch()
+
+    with pytest.raises(OutputError, match=said):
+        plan_jobs(["a.jpg", "b.jpg"], tmp_path / output, has_overlay=False)
+
+
+def test_no_image_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="at least one image"):
+        plan_jobs([], tmp_path, has_overlay=False)
+
+
+def test_no_result_takes_the_place_of_an_image(images: list[Path], tmp_path: Path) -> None:
+    link = tmp_path / "link.tif"
+    link.symlink_to(images[0])
+    (tmp_path / "a_overlay.png").touch()
+
+    for wanted, output in (
+        (images[:1], images[0]),
+        (images[:1], link),
+        (images[:2], tmp_path),
+        ([images[0], tmp_path / "a_overlay.png"], tmp_path / "out"),
+    ):
+        if output.name == "out":
+            output.mkdir()
+            (output / "a_overlay.png").hardlink_to(tmp_path / "a_overlay.png")
+        with pytest.raises(OutputError, match="is an image to be segmented"):
+            plan_jobs(wanted, output, has_overlay=True)
+
+
+def test_labels_and_overlay_cannot_be_one_file(images: list[Path], tmp_path: Path) -> None:
+    job = Job(images[0], tmp_path / "x.png", tmp_path / "x.png")
+
+    with pytest.raises(OutputError, match=r"would both be written to .*x\.png"):
+        check_job(job, overwrite=True)
