@@ -23,7 +23,7 @@ ORDER = (
 FORBIDDEN = {
     "geometry": {"torch", "rasterio", "PIL"},
     "raster": {"torch"},
-    "data": {"torch"},
+    "data": {"torch", "rasterio", "PIL"},
     "model": {"lightning", "rasterio", "PIL"},
     "inference": {"lightning", "rasterio", "PIL"},
     "evaluation": {"lightning", "rasterio"},

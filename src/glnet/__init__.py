@@ -1,1 +1,80 @@
-"""Segmentation of images too large for a GPU."""
+"""Segmentation of images too large for a GPU.
+
+Load a model and segment an image, from a path or an array::
+
+    import glnet
+
+    model = glnet.load("model/")
+    labels = glnet.segment("scene.tif", model)
+
+What is named in ``__all__`` is for users and stays as it is; all else may change.
+"""
+
+from importlib import import_module
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from glnet.errors import (
+    CheckpointError,
+    ConfigurationError,
+    DatasetError,
+    GeometryError,
+    GLNetError,
+    InputMismatchError,
+    OutputError,
+    RasterError,
+)
+
+if TYPE_CHECKING:
+    from glnet.inference.report import SegmentReport as SegmentReport
+    from glnet.inference.segment import segment as segment
+    from glnet.inference.segment import segment_file as segment_file
+    from glnet.inference.streaming import Settings as Settings
+    from glnet.model.checkpoint import Model as Model
+    from glnet.model.checkpoint import load_model as load
+    from glnet.raster import open_raster as open_raster
+
+__version__ = version("glnet")
+
+__all__ = [
+    "load",
+    "segment",
+    "segment_file",
+    "Settings",
+    "SegmentReport",
+    "Model",
+    "open_raster",
+    "GLNetError",
+    "GeometryError",
+    "RasterError",
+    "OutputError",
+    "DatasetError",
+    "ConfigurationError",
+    "CheckpointError",
+    "InputMismatchError",
+    "__version__",
+]
+
+_HOMES = {
+    "load": ("glnet.model.checkpoint", "load_model"),
+    "segment": ("glnet.inference.segment", "segment"),
+    "segment_file": ("glnet.inference.segment", "segment_file"),
+    "Settings": ("glnet.inference.streaming", "Settings"),
+    "SegmentReport": ("glnet.inference.report", "SegmentReport"),
+    "Model": ("glnet.model.checkpoint", "Model"),
+    "open_raster": ("glnet.raster", "open_raster"),
+}
+"""Fetched when first used: torch takes seconds to import, which ``glnet --help`` need not wait."""
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'glnet' has no attribute {name!r}")
+    module, attribute = _HOMES[name]
+    value: object = getattr(import_module(module), attribute)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

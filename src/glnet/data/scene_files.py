@@ -1,34 +1,21 @@
 """Drawn scenes on disk: whole datasets after the folder contract, and georeferenced maps."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import rasterio
 import yaml
-from affine import Affine
-from rasterio.crs import CRS
-from rasterio.io import DatasetWriter
-from rasterio.windows import Window as FileWindow
 
 from glnet.data.description_file import DESCRIPTION_NAME
 from glnet.data.folder import SegmentationFolder
 from glnet.data.synthetic import SCENE_CLASSES, SceneSettings, make_scene, scene_strips
 from glnet.errors import ConfigurationError, OutputError
-from glnet.geometry import Size, Window
-from glnet.raster import Georeference, LabelWriter, write_picture
-from glnet.raster.gdal import GDAL_ERRORS, gdal_settings, reason
-from glnet.raster.output import check_destination, partial_file, publish, write_error
+from glnet.geometry import Size
+from glnet.raster import Georeference, LabelWriter, image_writer, write_picture
 
-SCENE_GEOREFERENCE = Georeference(
-    crs=CRS.from_epsg(32633), transform=Affine(0.5, 0.0, 412_000.0, 0.0, -0.5, 5_820_000.0)
-)
+SCENE_GEOREFERENCE = Georeference.north_up(32633, 412_000.0, 5_820_000.0, 0.5)
 """Pixels of 0.5 m in UTM zone 33 north."""
-
-TILE = 256
-"""The side of the tiles of a written scene; divides the strips in which scenes are drawn."""
 
 
 def write_dataset(
@@ -88,11 +75,11 @@ def write_scene_geotiff(
     """
     settings = settings or SceneSettings(Size(4096, 4096))
     with (
-        _geotiff(Path(path), settings.size, overwrite) as image,
+        image_writer(path, settings.size, SCENE_GEOREFERENCE, overwrite=overwrite) as write,
         _label_writer(truth_path, settings.size, SCENE_GEOREFERENCE, overwrite) as truth,
     ):
         for strip in scene_strips(settings, seed):
-            image.write(strip.image, window=_file_window(strip.window))
+            write(strip.window, strip.image)
             truth.write(strip.labels)
 
 
@@ -147,44 +134,3 @@ def _label_writer(
         class_names=[info.name for info in SCENE_CLASSES],
         overwrite=overwrite,
     )
-
-
-@contextmanager
-def _geotiff(path: Path, size: Size, overwrite: bool) -> Iterator[DatasetWriter]:
-    """A GeoTIFF to write an image to, which appears when the block ends well."""
-    path = path.absolute()
-    check_destination(path, (".tif", ".tiff"), overwrite)
-    with partial_file(path) as partial:
-        try:
-            with gdal_settings(), _create(partial, size) as dataset:
-                yield dataset
-        except OutputError:
-            raise
-        except GDAL_ERRORS as error:
-            raise write_error(path, reason(error)) from error
-        publish(partial, path, overwrite)
-
-
-def _create(path: Path, size: Size) -> DatasetWriter:
-    return rasterio.open(
-        str(path),
-        "w",
-        driver="GTiff",
-        dtype="uint8",
-        count=3,
-        height=size.height,
-        width=size.width,
-        crs=SCENE_GEOREFERENCE.crs,
-        transform=SCENE_GEOREFERENCE.transform,
-        photometric="RGB",
-        tiled=True,
-        blockxsize=TILE,
-        blockysize=TILE,
-        compress="DEFLATE",
-        # Noise hardly shrinks: more effort would cost seconds and save nothing.
-        zlevel=1,
-    )
-
-
-def _file_window(window: Window) -> FileWindow:
-    return FileWindow(window.column, window.row, window.size.width, window.size.height)

@@ -34,7 +34,9 @@ class Confusion:
         """Intersection over union of every class; NaN where neither side has the class."""
         hits = np.diag(self.counts).astype(np.float64)
         union = self.counts.sum(0) + self.counts.sum(1) - hits
-        return np.divide(hits, union, out=np.full_like(hits, np.nan), where=union > 0)
+        iou = np.full_like(hits, np.nan)
+        np.divide(hits, union, out=iou, where=union > 0)
+        return iou
 
     @property
     def mean_iou(self) -> float:

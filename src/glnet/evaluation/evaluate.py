@@ -1,48 +1,22 @@
 """A model against labelled images, at full resolution: all its answers in one pass."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import torch
 
-from glnet.data import DatasetDescription, Sample, open_labels
-from glnet.errors import InputMismatchError
+from glnet.data import DatasetDescription, Sample, SegmentationFolder, open_labels
+from glnet.errors import DatasetError, InputMismatchError
 from glnet.evaluation.confusion import Confusion
+from glnet.evaluation.report import Evaluation, Score, check_report, write_report
 from glnet.geometry import strips
+from glnet.inference.machine import resolved
 from glnet.inference.streaming import Answer, Settings, answers_of, predict
-from glnet.model.checkpoint import Model
+from glnet.model.checkpoint import Model, load_model
 from glnet.raster import open_raster
 
 ImageProgress = Callable[[str, int, int], None]
 """Told the image that is next, how many are done and how many there are."""
-
-
-@dataclass(frozen=True)
-class Score:
-    """How good one answer is.
-
-    Attributes:
-        iou: Per class name; None where the class occurs neither in the masks nor in the answers.
-        mean_iou: Over the classes that occur.
-        accuracy: Share of pixels.
-    """
-
-    iou: dict[str, float | None]
-    mean_iou: float
-    accuracy: float
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Scores of the global, the local and the aggregated answer, as far as the model has them."""
-
-    images: int
-    pixels: int
-    answers: dict[str, Score]
-
-    def to_dict(self) -> dict[str, object]:
-        """Plain numbers, for JSON."""
-        return asdict(self)
 
 
 def evaluate(
@@ -59,6 +33,8 @@ def evaluate(
         DatasetError: If there is no sample, or a mask does not fit.
         RasterError: If a file cannot be read.
     """
+    if not samples:
+        raise DatasetError("there is nothing to evaluate: the split has no images")
     _check_classes(model, description)
     answers = answers_of(model)
     counts = {answer: Confusion(model.num_classes) for answer in answers}
@@ -69,6 +45,39 @@ def evaluate(
     total = int(counts[answers[0]].counts.sum())
     scores = {answer.value: _score(counts[answer], model) for answer in answers}
     return Evaluation(len(samples), total, scores)
+
+
+def evaluate_folder(  # noqa: PLR0913 - what, with what, how; each may be left out alone
+    model: Model | str | Path,
+    data: str | Path,
+    split: str,
+    settings: Settings,
+    *,
+    description: str | Path | None = None,
+    report: str | Path | None = None,
+    overwrite: bool = False,
+    progress: ImageProgress = lambda *_: None,
+) -> Evaluation:
+    """Evaluate a split of a folder, and write the report where one is asked for.
+
+    Raises:
+        CheckpointError: If the model does not load.
+        ConfigurationError: If the description is not as it should be, or there is no such device.
+        DatasetError: If the folder is not as described, or has no such split.
+        InputMismatchError: If the dataset's classes are not the model's, or the bands differ.
+        OutputError: If the report exists, or cannot be written (found out before the work).
+        RasterError: If a file cannot be read.
+    """
+    if report is not None:
+        check_report(Path(report), overwrite=overwrite)
+    settings = resolved(settings)
+    folder = SegmentationFolder.open(data, description)
+    samples = folder.split(split)
+    loaded = model if isinstance(model, Model) else load_model(model)
+    evaluation = evaluate(loaded, samples, folder.description, settings, progress)
+    if report is not None:
+        write_report(evaluation, Path(report), overwrite=overwrite)
+    return evaluation
 
 
 def _count(

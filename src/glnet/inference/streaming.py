@@ -109,7 +109,10 @@ class Prediction:
 
         Raises:
             KeyError: If this answer was not asked for.
+            ValueError: If the strip does not have the raster's full width.
         """
+        if (strip.column, strip.size.width) != (0, self.size.width):
+            raise ValueError(f"a strip is {self.size.width} pixels wide from column 0, got {strip}")
         if answer is Answer.GLOBAL and self.global_logits is not None:
             return stretch(self.global_logits, self._grid, strip, self._sampling, device)
         return stitch(self._patch_scores[answer], self._grid, strip, self._sampling, device)

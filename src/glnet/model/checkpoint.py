@@ -70,11 +70,8 @@ def save_model(model: Model, folder: str | Path, *, overwrite: bool = False) -> 
     except OSError as error:
         raise OutputError(f"cannot write the model {folder}: {error}") from error
     try:
-        _write(model, partial)
-        if folder.exists():
-            shutil.rmtree(folder)
-        partial.chmod(0o755)
-        partial.rename(folder)
+        _write(model, partial / "new")
+        _swap(partial / "new", folder, aside=partial / "old")
     except (OSError, SafetensorError) as error:
         raise OutputError(f"cannot write the model {folder}: {error}") from error
     finally:
@@ -120,16 +117,29 @@ def read_config(folder: str | Path) -> ModelConfig:
         values = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{path} is damaged ({error}); copy the model again") from error
-    if not isinstance(values, dict) or not isinstance(values.get("format"), int):
+    if not isinstance(values, dict) or type(values.get("format")) is not int:
         raise CheckpointError(f"{path} does not say its format; is it a glnet model?")
-    if values["format"] > FORMAT:
+    if not 1 <= values["format"] <= FORMAT:
         raise CheckpointError(
             f"{path} has format {values['format']}, this glnet reads up to {FORMAT}; update glnet"
         )
     return _parse(path, values)
 
 
+def _swap(new: Path, folder: Path, aside: Path) -> None:
+    """Put a whole folder in its place; the one that was there is back if that fails."""
+    if folder.exists():
+        folder.rename(aside)
+    try:
+        new.rename(folder)
+    except OSError:
+        if aside.exists():
+            aside.rename(folder)
+        raise
+
+
 def _write(model: Model, folder: Path) -> None:
+    folder.mkdir()
     values = {"format": FORMAT, "glnet": version("glnet"), **asdict(model.config)}
     (folder / CONFIG_FILE).write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
     weights = {name: of.detach().cpu().contiguous() for name, of in _weights(model).items()}

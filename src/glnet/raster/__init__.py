@@ -1,6 +1,7 @@
 """Pixel files: the only folder that opens and writes them."""
 
 from glnet.raster.files import Palette, RasterFile, open_raster
+from glnet.raster.images import image_writer
 from glnet.raster.labels import LabelWriter
 from glnet.raster.memory import ArrayRaster
 from glnet.raster.overlay import draw_overlay, to_display
@@ -18,6 +19,7 @@ __all__ = [
     "thumbnail",
     "read_reduced",
     "LabelWriter",
+    "image_writer",
     "write_picture",
     "draw_overlay",
     "to_display",

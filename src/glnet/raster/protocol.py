@@ -26,6 +26,11 @@ class Georeference:
     gcps: tuple[GroundControlPoint, ...] = ()
     gcps_crs: CRS | None = None
 
+    @classmethod
+    def north_up(cls, epsg: int, left: float, top: float, pixel: float) -> "Georeference":
+        """Square pixels of a side ``pixel`` in the units of a CRS, from an upper left corner."""
+        return cls(CRS.from_epsg(epsg), Affine(pixel, 0.0, left, 0.0, -pixel, top))
+
 
 class Raster(Protocol):
     """A picture of any size whose pixels are read window by window."""

@@ -201,10 +201,10 @@ def _block_means(pixels: Pixels, factor: int) -> Pixels:
 def _phase_sums(pixels: Pixels, factor: int, axis: int, kind: type) -> Pixels:
     """Sums of up to ``factor`` neighbours along an axis: one whole-array addition per phase.
 
-    ``np.add.reduceat`` says the same and took ten times as long.
+    ``np.add.reduceat`` says the same and took 16 times as long for blocks of 2 (512x512, 8 bits).
     """
     lead = (slice(None),) * axis
-    sums = pixels[*lead, ::factor].astype(kind)
+    sums: Pixels = pixels[*lead, ::factor].astype(kind)
     for phase in range(1, min(factor, pixels.shape[axis])):
         part = pixels[*lead, phase::factor]
         sums[*lead, : part.shape[axis]] += part

@@ -21,8 +21,9 @@ NormalizationRule = Literal["data", "imagenet", "published"]
 Regularization = Literal["euclidean", "mean_squared"]
 """How the local branch is kept near the global one (section 3.2.3).
 
-- euclidean: the paper's norm, per position over the channels, averaged over positions, so that it
-  does not depend on the patch's size;
+- euclidean: the paper's norm of a patch's difference, over the root of its count of numbers, so
+  that the weight 0.15 means the same for every width and patch size. The bare norm of some million
+  numbers would drown the focal losses;
 - mean_squared: the published code's.
 """
 
@@ -121,7 +122,7 @@ class StageConfig:
     def __post_init__(self) -> None:
         _at_least(0, "stages.*.", epochs=self.epochs, patches=self.patches)
         _at_least(1, "stages.*.", images=self.images)
-        if self.learning_rate <= 0:
+        if not self.learning_rate > 0:
             raise ConfigurationError(
                 f"stages.*.learning_rate must be positive, got {self.learning_rate}"
             )
@@ -209,5 +210,5 @@ class TrainingConfig:
 
 def _at_least(least: float, where: str, **values: float) -> None:
     for name, value in values.items():
-        if value < least:
+        if not value >= least:  # NaN is refused too
             raise ConfigurationError(f"{where}{name} must be at least {least}, got {value}")

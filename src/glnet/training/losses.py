@@ -1,5 +1,7 @@
 """The paper's losses (section 3.2.3 and 4.1)."""
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -25,13 +27,19 @@ def focal_loss(logits: Tensor, labels: Tensor, gamma: float) -> Tensor:
     entropy = functional.cross_entropy(
         logits.float(), labels, ignore_index=IGNORE_INDEX, reduction="none"
     )
-    weighted = (1 - torch.exp(-entropy)).clamp_min(0) ** gamma * entropy
+    # Never 0, where a gamma between 0 and 1 has no gradient.
+    doubt = (1 - torch.exp(-entropy)).clamp_min(torch.finfo(entropy.dtype).eps)
+    weighted = doubt**gamma * entropy
     return weighted.sum() / (labels != IGNORE_INDEX).sum().clamp_min(1)
 
 
 def feature_distance(local: Tensor, heard: Tensor, norm: Regularization) -> Tensor:
-    """How far the local fused map (N, C, h, w) is from the global one; moves only the local one."""
+    """How far the local fused map (N, C, h, w) is from the global one; moves only the local one.
+
+    See `Regularization` for the two norms.
+    """
     difference = local.float() - heard.detach().float()
     if norm == "mean_squared":
         return difference.square().mean()
-    return torch.linalg.vector_norm(difference, dim=1).mean()
+    lengths: Tensor = torch.linalg.vector_norm(difference.flatten(1), dim=1)
+    return lengths.mean() / math.sqrt(difference[0].numel())

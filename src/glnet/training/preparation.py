@@ -8,11 +8,13 @@ from typing import Any
 import lightning
 import numpy as np
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, get_worker_info
 
 from glnet.data import DatasetDescription, SegmentationFolder
 from glnet.errors import ConfigurationError, DatasetError
 from glnet.geometry import Size
+from glnet.inference.machine import chosen_device
+from glnet.inference.pixels import LEAST_SIDE
 from glnet.model.checkpoint import new_model
 from glnet.model.config import Framing, ModelConfig, Normalization, TrainingExtent
 from glnet.model.glnet import GLNet
@@ -38,6 +40,9 @@ from glnet.training.steps import (
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
 IMAGENET_STD = (58.395, 57.12, 57.375)
 """Of 8-bit RGB: timm's usual 0.485, 0.456, 0.406 and 0.229, 0.224, 0.225 times 255."""
+
+CONSTANT = 1e-6
+"""A deviation below this share of the mean is rounding, not contrast."""
 
 VALIDATION_PATCHES = 12
 """How many patches of every validation image are looked at between epochs."""
@@ -69,12 +74,17 @@ class Run:
 
     def __init__(self, config: TrainingConfig, folder: SegmentationFolder) -> None:
         self.config = config
+        chosen_device(config.run.device)
+        _check_framing(config.framing)
         lightning.seed_everything(config.run.seed, verbose=False)
         training = folder.split(config.data.train)
         validation = folder.split(config.data.validation)
         normalization, extent = look_at(
             [sample.image for sample in training], config.framing, config.run.normalization
         )
+        for sample in validation:
+            with open_raster(sample.image) as raster:
+                _check_image(raster, config.framing, normalization.bands)
         self.model = new_model(
             ModelConfig(
                 classes=folder.description.classes,
@@ -175,7 +185,14 @@ class Run:
             shuffle=shuffle,
             num_workers=self.config.data.workers,
             collate_fn=collate,
+            worker_init_fn=_reseed,
         )
+
+
+def _reseed(_: int) -> None:
+    """Give a reading process luck of its own, new in every epoch; all start as copies of us."""
+    worker: Any = get_worker_info()
+    worker.dataset.reseed(worker.seed)
 
 
 def _as_list(looks: list[Look]) -> list[Look]:
@@ -189,7 +206,7 @@ def look_at(
 
     Raises:
         ConfigurationError: If ImageNet's statistics are asked for images of other than 3 bands.
-        DatasetError: If there are no images, or their bands differ in number.
+        DatasetError: If there are no images, their bands differ in number, or one is too small.
         RasterError: If an image cannot be read.
     """
     if not images:
@@ -198,18 +215,37 @@ def look_at(
     statistics: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []
     for path in images:
         with open_raster(path) as raster:
+            _check_image(raster, framing, len(statistics[0][0]) if statistics else raster.bands)
             sizes.append(raster.size)
             statistics.append(_statistics(raster, framing, rule))
-            if len(statistics[-1][0]) != len(statistics[0][0]):
-                raise DatasetError(
-                    f"{path} has {raster.bands} bands, {images[0]} has {len(statistics[0][0])}; "
-                    "images of a dataset must have the same bands"
-                )
     means, squares = (np.mean(of, axis=0) for of in zip(*statistics, strict=True))
     extent = TrainingExtent(
         smallest=min(sizes, key=lambda of: of.area), largest=max(sizes, key=lambda of: of.area)
     )
     return _normalization(means, squares, rule), extent
+
+
+def _check_framing(framing: Framing) -> None:
+    smallest = min(framing.patch_size, framing.thumbnail_size)
+    if smallest <= LEAST_SIDE:
+        raise ConfigurationError(
+            f"training needs patch_size and thumbnail_size over {LEAST_SIDE}, got {smallest}: "
+            "batch normalisation has no variance over a single value"
+        )
+
+
+def _check_image(raster: Raster, framing: Framing, bands: int) -> None:
+    if raster.bands != bands:
+        raise DatasetError(
+            f"{raster.name} has {raster.bands} bands, the images before have {bands}; "
+            "images of a dataset must have the same bands"
+        )
+    least = LEAST_SIDE * framing.reduction
+    if min(raster.size.height, raster.size.width) <= least:
+        raise DatasetError(
+            f"{raster.name} is {raster.size}, training needs sides over {least} px; "
+            "leave it out of the split"
+        )
 
 
 def _statistics(
@@ -233,8 +269,8 @@ def _normalization(
             raise ConfigurationError(f"normalization: imagenet needs 3 bands, got {bands}")
         return Normalization(IMAGENET_MEAN, IMAGENET_STD)
     deviations = np.sqrt(np.maximum(squares - np.square(means), 0))
-    # A band without any variation says nothing; it only must not divide by zero.
-    deviations[deviations == 0] = 1.0
+    # A band without any variation says nothing; it only must not divide by zero or by rounding.
+    deviations[deviations <= CONSTANT * np.abs(means)] = 1.0
     return Normalization(_rounded(means), _rounded(deviations))
 
 

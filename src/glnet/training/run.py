@@ -8,13 +8,18 @@ The run folder explains itself::
     checkpoints/<stage>/  last.ckpt
     stages/<stage>/       the model as it was after the stage
     model/                the model after the last one
+    report.json           its scores on the validation split, at full resolution
 """
 
 import json
+import logging
 import platform
+import signal
 import time
 import warnings
-from dataclasses import asdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -26,11 +31,27 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from glnet.data import SegmentationFolder
 from glnet.errors import OutputError
+from glnet.evaluation.evaluate import evaluate_folder
+from glnet.evaluation.report import Evaluation
+from glnet.inference.streaming import Settings
 from glnet.model.checkpoint import Model, save_model
 from glnet.training.config import TrainingConfig
 from glnet.training.preparation import Run, Stage
 from glnet.training.progress import Report, StageProgress
 from glnet.training.stages import StageModule
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """A finished run: the model's folder, and its scores on the validation split."""
+
+    model: Path
+    evaluation: Evaluation
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain values, for JSON."""
+        return {"model": str(self.model), **self.evaluation.to_dict()}
+
 
 PACKAGES = ("glnet", "torch", "timm", "lightning", "rasterio", "numpy")
 
@@ -51,9 +72,10 @@ def train(config: TrainingConfig, report: Report) -> Model:
     folder = SegmentationFolder.open(config.data.folder, config.data.description)
     output = _new_folder(Path(config.output))
     run = Run(config, folder)
-    (output / "config.yaml").write_text(yaml.safe_dump(_plain(config), sort_keys=False))
+    stages = run.stages()
+    _write_text(output / "config.yaml", yaml.safe_dump(_plain(config), sort_keys=False))
     seconds: dict[str, float] = {}
-    for stage in run.stages():
+    for stage in stages:
         run.start(stage)
         began = time.monotonic()
         _fit(stage, config, output, report)
@@ -65,15 +87,31 @@ def train(config: TrainingConfig, report: Report) -> Model:
     return run.model
 
 
+def train_and_evaluate(config: TrainingConfig, report: Report) -> RunResult:
+    """Train, then evaluate all answers on the validation split at full resolution.
+
+    Raises:
+        ConfigurationError, DatasetError, OutputError, RasterError: As `train`.
+    """
+    train(config, report)
+    output = Path(config.output)
+    evaluation = evaluate_folder(
+        output / "model",
+        config.data.folder,
+        config.data.validation,
+        Settings(device=config.run.device, patch_batch=config.run.patch_batch),
+        description=config.data.description,
+        report=output / "report.json",
+    )
+    return RunResult(output / "model", evaluation)
+
+
 def _fit(stage: Stage, config: TrainingConfig, output: Path, report: Report) -> None:
     module = StageModule(stage.step, stage.config, config.run)
     logs = output / "logs"
     progress: list[Callback] = [StageProgress(stage.name, report)]
-    checkpoints = ModelCheckpoint(output / "checkpoints" / stage.name, save_last=True)
-    with warnings.catch_warnings():
-        # Lightning's advice on workers, batch sizes and log intervals is not for our users.
-        warnings.filterwarnings("ignore", module="lightning")
-        warnings.filterwarnings("ignore", message=".*treespec.*")
+    checkpoints = ModelCheckpoint(output / "checkpoints" / stage.name, filename="last")
+    with _quiet(), _interruptible():
         trainer = lightning.Trainer(
             accelerator={"cuda": "gpu"}.get(config.run.device, config.run.device),
             devices=1,
@@ -88,8 +126,32 @@ def _fit(stage: Stage, config: TrainingConfig, output: Path, report: Report) -> 
             enable_model_summary=False,
         )
         trainer.fit(module, stage.training, stage.validation)
-    if trainer.interrupted:
-        raise KeyboardInterrupt
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Lightning's advice on workers, batch sizes and log intervals is not for our users."""
+    logger = logging.getLogger("lightning.pytorch")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="lightning")
+            warnings.filterwarnings("ignore", message=".*treespec.*")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Keep Ctrl-C what it is: Lightning makes it an exit, and deaf to the next one."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit:
+        signal.signal(signal.SIGINT, handler)
+        raise KeyboardInterrupt from None
 
 
 def _new_folder(output: Path) -> Path:
@@ -114,7 +176,14 @@ def _explain(
         "split": {name: [sample.stem for sample in folder.split(name)] for name in names},
         "stage_seconds": seconds,
     }
-    (output / "run.json").write_text(json.dumps(values, indent=2) + "\n")
+    _write_text(output / "run.json", json.dumps(values, indent=2) + "\n")
+
+
+def _write_text(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error}") from error
 
 
 def _plain(config: TrainingConfig) -> dict[str, Any]:

@@ -24,15 +24,13 @@ from glnet.data import (
     Sample,
     open_labels,
 )
-from glnet.geometry import PatchGrid, Size, Window, strips
+from glnet.geometry import PatchGrid, Size, Window
 from glnet.inference.pixels import normalized
+from glnet.inference.sampling import sampled
 from glnet.model.config import Framing, Normalization
 from glnet.raster import ArrayRaster, Raster, open_raster, read_reduced, thumbnail
 from glnet.training.augmentation import Turn, random_turn, read_turned
 from glnet.training.config import Placement
-
-STRIP_PIXELS = 4_000_000
-"""About as many pixels of a mask are decoded at once where only some are wanted."""
 
 
 class Thumbnail(NamedTuple):
@@ -121,7 +119,7 @@ class LabelledImage:
             raster, labels = self._cache.open(self._sample, self._description)
             self._thumbnail = (
                 thumbnail(raster, self.framing.thumbnail),
-                nearest_labels(labels, self.framing.thumbnail),
+                sampled(labels.read, labels.size, self.framing.thumbnail),
             )
         pixels, classes = self._thumbnail
         return Thumbnail(self._to_network(turn.apply(pixels)), _to_tensor(turn.apply(classes)))
@@ -160,7 +158,8 @@ class LabelledImage:
 class PixelCache:
     """Decoded images and masks, the latest ones up to a number of bytes.
 
-    What does not fit is read from its file by windows, again and again.
+    What does not fit is read from its file by windows, again and again; one such file is open at a
+    time, since some formats keep their decoded pixels while they are.
     """
 
     def __init__(self, limit_bytes: int) -> None:
@@ -171,11 +170,21 @@ class PixelCache:
         """The image and its labels, from memory if they are there."""
         if sample.stem not in self._held:
             self._held[sample.stem] = self._read(sample, description)
-            while len(self._held) > 1 and sum(of.bytes for of in self._held.values()) > self._limit:
-                self._held.popitem(last=False)[1].files.close()
+            self._make_room(sample.stem)
         self._held.move_to_end(sample.stem)
         held = self._held[sample.stem]
         return held.raster, held.labels
+
+    def __reduce__(self) -> tuple[type["PixelCache"], tuple[int]]:
+        """Go to another process empty: pixels are too much to send, open files cannot be sent."""
+        return PixelCache, (self._limit,)
+
+    def _make_room(self, newest: str) -> None:
+        """Let go of open files, and of the oldest images while there are too many bytes."""
+        for stem, held in list(self._held.items()):
+            is_over = sum(of.bytes for of in self._held.values()) > self._limit
+            if stem != newest and (is_over or not held.bytes):
+                self._held.pop(stem).files.close()
 
     def _read(self, sample: Sample, description: DatasetDescription) -> "_Held":
         with ExitStack() as files:
@@ -192,6 +201,8 @@ class PixelCache:
 
 
 class _Held(NamedTuple):
+    """An image and its mask; 0 bytes where they are read from open files."""
+
     raster: Raster
     labels: LabelRaster
     bytes: int
@@ -209,6 +220,10 @@ class ThumbnailSamples(Dataset[Thumbnail]):
     def __len__(self) -> int:
         return len(self._images)
 
+    def reseed(self, seed: int) -> None:
+        """Lay the images by another seed from here on."""
+        self._rng.seed(seed)
+
     def __getitem__(self, index: int) -> Thumbnail:
         return self._images[index].thumbnail(_turn(self._rng, self._choice))
 
@@ -225,6 +240,10 @@ class PatchSamples(Dataset[Look]):
     def __len__(self) -> int:
         return len(self._images)
 
+    def reseed(self, seed: int) -> None:
+        """Lay the images by another seed from here on."""
+        self._rng.seed(seed)
+
     def __getitem__(self, index: int) -> Look:
         image = self._images[index]
         rng = random.Random(self._seed + index) if self._choice.repeatable else self._rng
@@ -235,22 +254,6 @@ class PatchSamples(Dataset[Look]):
         ]
         patches = Patches(image.pixels(windows, turn), image.labels(windows, turn), grid, places)
         return Look(image.thumbnail(turn), patches, image, turn)
-
-
-def nearest_labels(labels: LabelRaster, size: Size) -> NDArray[np.uint8]:
-    """The label under the centre of every cell of a thumbnail: (height, width).
-
-    Read strip by strip, so that memory does not grow with the raster.
-    """
-    rows = ((np.arange(size.height) + 0.5) * labels.size.height / size.height).astype(int)
-    columns = ((np.arange(size.width) + 0.5) * labels.size.width / size.width).astype(int)
-    height = max(1, STRIP_PIXELS // labels.size.width)
-    picked = []
-    for strip in strips(labels.size, height):
-        inside = rows[(rows >= strip.row) & (rows < strip.row_stop)] - strip.row
-        if inside.size:
-            picked.append(labels.read(strip)[inside[:, None], columns])
-    return np.concatenate(picked)
 
 
 def _to_tensor(labels: NDArray[np.uint8]) -> Tensor:

@@ -39,7 +39,7 @@ class StageModule(lightning.LightningModule):
         self.network.requires_grad_(requires_grad=False)
         self.trained.requires_grad_(requires_grad=True)
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> Any:  # noqa: ANN401 - one of Lightning's many
         """Adam with the paper's betas; the schedule moves once per step."""
         optimizer = torch.optim.Adam(
             self.trained.parameters(),

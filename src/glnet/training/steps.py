@@ -273,5 +273,5 @@ def _pass_through(fuse: HearingConv2d) -> None:
 
 def _required(part: Any, name: str) -> Any:  # noqa: ANN401
     if part is None:
-        raise ValueError(f"this stage trains a network with a {name}; this one has none")
+        raise ValueError(f"this stage needs a network that has its {name}; this one has not")
     return part

@@ -1,0 +1,1 @@
+"""The command ``glnet``: parse, call one library function, report."""

@@ -1,0 +1,47 @@
+"""``glnet demo``: watch GLNet train, beat its own branches and segment a large scene."""
+
+import time
+from pathlib import Path
+
+from jsonargparse import ArgumentParser, Namespace
+
+from glnet.cli.console import complain, say, say_json
+from glnet.cli.scores import score_table
+from glnet.cli.train import show_moment
+
+
+def build_parser() -> ArgumentParser:
+    """What the command takes."""
+    parser = ArgumentParser(
+        exit_on_error=False,
+        description="Draw scenes, train all stages, segment a scene of 4096x4096, show it all.",
+    )
+    parser.add_argument("--output", default="demo", metavar="FOLDER", help="must not exist")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--overwrite", action="store_true", help="replace an earlier demo")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    return parser
+
+
+def run(options: Namespace) -> int:
+    """Run the demonstration."""
+    from glnet.demo import run_demo  # noqa: PLC0415 - imports Lightning
+
+    began = time.monotonic()
+    result = run_demo(
+        Path(options.output),
+        lambda text: complain(f"{text} ({time.monotonic() - began:.0f} s so far)"),
+        show_moment,
+        seed=options.seed,
+        overwrite=options.overwrite,
+    )
+    if options.json:
+        say_json(result.to_dict())
+        return 0
+    say(score_table(result.evaluation.to_dict()))
+    say(f"{result.comparison}: image, truth and answers side by side")
+    say(f"{result.labels}: the label map, with the scene's georeferencing")
+    say(f"{result.overlay}: the scene with its labels on top")
+    say(f"{result.model}: the model; try glnet info {result.model}")
+    say(f"done in {time.monotonic() - began:.0f} s")
+    return 0

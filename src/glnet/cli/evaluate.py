@@ -1,0 +1,60 @@
+"""``glnet evaluate``: measure a model's answers on labelled images."""
+
+from contextlib import ExitStack
+from typing import Literal
+
+from jsonargparse import ArgumentParser, Namespace
+
+from glnet.cli.console import ProgressDisplay, say, say_json
+from glnet.cli.scores import score_table
+
+
+def build_parser() -> ArgumentParser:
+    """What the command takes."""
+    parser = ArgumentParser(
+        exit_on_error=False,
+        description="IoU per class, mIoU and accuracy of every answer, at full resolution.",
+    )
+    parser.add_argument("model", metavar="MODEL", help="the model's folder")
+    parser.add_argument("data", metavar="DATA", help="folder with images, masks, dataset.yaml")
+    parser.add_argument("--split", default="validation", help="which images")
+    parser.add_argument(
+        "--description", metavar="YAML", help="the dataset's description, if it lies elsewhere"
+    )
+    parser.add_argument("--output", metavar="REPORT.json", help="also write the report there")
+    parser.add_argument("--device", type=Literal["auto", "cpu", "cuda"], default="auto")
+    parser.add_argument(
+        "--precision", type=Literal["float32", "bfloat16", "float16"], default="float32"
+    )
+    parser.add_argument("--patch-batch", type=int, default=4, metavar="N")
+    parser.add_argument("--overwrite", action="store_true", help="replace a report that exists")
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    return parser
+
+
+def run(options: Namespace) -> int:
+    """Evaluate and report."""
+    from glnet.evaluation.evaluate import evaluate_folder  # noqa: PLC0415
+    from glnet.inference.streaming import Settings  # noqa: PLC0415
+
+    settings = Settings(
+        device=options.device, precision=options.precision, patch_batch=options.patch_batch
+    )
+    with ExitStack() as stack:
+        display = ProgressDisplay("evaluating")
+        stack.callback(display.stop)
+        evaluation = evaluate_folder(
+            options.model,
+            options.data,
+            options.split,
+            settings,
+            description=options.description,
+            report=options.output,
+            overwrite=options.overwrite,
+            progress=display.advance,
+        )
+    if options.json:
+        say_json(evaluation.to_dict())
+    else:
+        say(score_table(evaluation.to_dict()))
+    return 0

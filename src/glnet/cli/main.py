@@ -1,0 +1,63 @@
+"""The entry of the command ``glnet``, and how it fails: one line on stderr, exit code 1."""
+
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from contextlib import suppress
+
+from glnet.cli.console import complain
+from glnet.cli.parsing import UsageError, run_command
+from glnet.errors import GLNetError
+
+FAILURE = 1
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code.
+
+    Args:
+        argv: The words after ``glnet``; those of this process by default, which then also stops
+            showing the warnings of libraries (``python -W`` brings them back).
+    """
+    if argv is None:
+        _keep_terminal_clean()
+        argv = sys.argv[1:]
+    try:
+        status = run_command(argv)
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:  # Nobody reads on, such as after ``| head``: no news to anybody.
+        pass
+    except (GLNetError, UsageError, OSError) as error:
+        complain(f"error: {error}")
+    except KeyboardInterrupt:
+        complain("interrupted; results that were finished are kept, no half-written one is left")
+    except MemoryError:
+        complain("error: not enough memory; close other programs, or work on fewer patches at once")
+    except Exception as error:
+        error.add_note("This is a mistake in glnet, not in how it was called; please report it.")
+        raise
+    _forget_unwritable_stdout()
+    return FAILURE
+
+
+def _keep_terminal_clean() -> None:
+    """Keep what libraries tell programmers from those who only use a command."""
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
+    logging.getLogger().addHandler(logging.NullHandler())
+
+
+def _forget_unwritable_stdout() -> None:
+    """Keep Python from trying again, and failing again, when it ends."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        with suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

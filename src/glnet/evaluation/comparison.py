@@ -1,0 +1,87 @@
+"""The paper's Figure 3 for any image: picture, truth and the three answers side by side."""
+
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from glnet.data import LabelRaster
+from glnet.errors import InputMismatchError
+from glnet.inference.sampling import fitted, sampled
+from glnet.inference.streaming import Answer, Settings, answers_of, predict
+from glnet.model.checkpoint import Model
+from glnet.raster import Raster, thumbnail, to_display
+
+Picture = NDArray[np.uint8]
+
+TITLES = {
+    Answer.GLOBAL: "global branch",
+    Answer.LOCAL: "local branch",
+    Answer.AGGREGATED: "GLNet",
+}
+CAPTION_HEIGHT = 26
+MARGIN = 6
+PAPER = (255, 255, 255)
+
+
+def compare(
+    model: Model, raster: Raster, truth: LabelRaster | None, settings: Settings, side: int = 480
+) -> Picture:
+    """Predict a raster and lay its answers beside the picture and, if known, the truth.
+
+    Args:
+        model: Whose answers.
+        raster: What is segmented.
+        truth: Its labels.
+        settings: How the prediction runs.
+        side: Pixels of a panel's longer side at most.
+
+    Returns:
+        (height, width, 3).
+
+    Raises:
+        InputMismatchError: If the raster has another number of bands than the model takes, or
+            another size than the truth.
+        RasterError: If pixels cannot be read.
+    """
+    if truth is not None and truth.size != raster.size:
+        raise InputMismatchError(
+            f"{raster.name} is {raster.size}, its truth {truth.name} is {truth.size}"
+        )
+    size, device = fitted(raster.size, side), torch.device(settings.device)
+    colors = [info.color for info in model.config.classes]
+    panels = [("image", to_display(thumbnail(raster, size)))]
+    if truth is not None:
+        panels.append(("truth", colored(sampled(truth.read, raster.size, size), colors)))
+    with predict(model, raster, settings, answers_of(model)) as prediction:
+        for answer in answers_of(model):
+            read = partial(prediction.labels, answer, device=device)
+            panels.append((TITLES[answer], colored(sampled(read, raster.size, size), colors)))
+    return side_by_side(panels)
+
+
+def colored(labels: NDArray[np.uint8], colors: Sequence[tuple[int, int, int]]) -> Picture:
+    """Labels (h, w) as a picture (h, w, 3); what has no class is white."""
+    table = np.full((256, 3), 255, dtype=np.uint8)
+    table[: len(colors)] = colors
+    picture: Picture = table[labels]
+    return picture
+
+
+def side_by_side(panels: Sequence[tuple[str, Picture]]) -> Picture:
+    """Pictures of equal size in a row, each under its title: (height, width, 3)."""
+    height, width = panels[0][1].shape[:2]
+    sheet = Image.new(
+        "RGB",
+        ((width + MARGIN) * len(panels) + MARGIN, height + CAPTION_HEIGHT + MARGIN),
+        PAPER,
+    )
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=16)
+    for number, (title, picture) in enumerate(panels):
+        left = MARGIN + number * (width + MARGIN)
+        draw.text((left + width / 2, CAPTION_HEIGHT / 2), title, "black", font, anchor="mm")
+        sheet.paste(Image.fromarray(picture), (left, CAPTION_HEIGHT))
+    return np.asarray(sheet)

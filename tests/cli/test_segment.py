@@ -1,0 +1,143 @@
+"""``glnet segment``: what it writes and prints."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+from numpy.typing import NDArray
+
+import glnet
+from glnet.geometry import Window
+from glnet.raster import open_raster
+from tests.cli.commands import only_line, run
+
+Captured = pytest.CaptureFixture[str]
+
+
+def _labels(path: Path) -> NDArray[np.uint8]:
+    with rasterio.open(path) as file:
+        labels: NDArray[np.uint8] = file.read(1)
+    return labels
+
+
+def test_one_image_becomes_one_file_of_the_python_labels(
+    scene: Path, model: Path, output: Path, capfd: Captured
+) -> None:
+    path = output / "labels.tif"
+
+    status = run("segment", scene, "--model", model, "--output", path, "--device", "cpu")
+
+    out, err = capfd.readouterr()
+    assert (status, err) == (0, "")
+    assert np.array_equal(_labels(path), glnet.segment(scene, model, device="cpu"))
+    assert out.startswith(f"{path}: 110x140, ")
+    assert all(word in out for word in (" s, ", "megapixels/s", "peak memory"))
+    assert out.count("\n") == 1
+    assert list(output.iterdir()) == [path]
+
+
+def test_an_overlay_lies_beside_the_labels(scene: Path, model: Path, output: Path) -> None:
+    status = run("segment", scene, "--model", model, "--output", output, "--overlay")
+
+    assert status == 0
+    assert {path.name for path in output.iterdir()} == {"scene.tif", "scene_overlay.png"}
+    with open_raster(output / "scene_overlay.png") as overlay:
+        assert (overlay.size.height, overlay.size.width, overlay.bands) == (110, 140, 3)
+
+
+def test_several_images_go_to_a_new_folder(
+    scene: Path, photo: Path, model: Path, tmp_path: Path, capfd: Captured
+) -> None:
+    folder = tmp_path / "new"
+
+    status = run("segment", scene, photo, "--model", model, "--output", folder)
+
+    assert status == 0
+    assert {path.name for path in folder.iterdir()} == {"scene.tif", "photo.tif"}
+    assert capfd.readouterr().out.count("\n") == 2
+
+
+def test_json_is_all_that_is_printed(
+    scene: Path, model: Path, output: Path, tmp_path: Path, capfd: Captured
+) -> None:
+    missing = tmp_path / "nowhere.tif"
+
+    status = run("segment", missing, scene, "--model", model, "--output", output, "--json")
+
+    out, err = capfd.readouterr()
+    told = json.loads(out)
+    assert status == 1
+    assert err.count("\n") == 1
+    assert [failure["image"] for failure in told["failures"]] == [str(missing)]
+    (report,) = told["reports"]
+    assert (report["height"], report["width"], report["patches"]) == (110, 140, 6)
+    assert (report["image"], report["output"]) == (str(scene), str(output / "scene.tif"))
+    assert sum(report["class_shares"].values()) == pytest.approx(1)
+    assert report["peak_host_bytes"] > 2**20
+
+
+def test_what_exists_is_replaced_only_when_asked_to(
+    scene: Path, model: Path, output: Path, capfd: Captured
+) -> None:
+    path = output / "labels.tif"
+    path.write_text("precious")
+    words = ("segment", scene, "--model", model, "--output", path)
+
+    assert run(*words) == 1
+    assert f"{path} exists already" in only_line(capfd)
+    assert path.read_text() == "precious"
+
+    assert run(*words, "--overwrite") == 0
+    assert _labels(path).shape == (110, 140)
+
+
+def test_an_overlay_that_exists_is_not_replaced_either(
+    scene: Path, model: Path, output: Path, capfd: Captured
+) -> None:
+    path = output / "scene_overlay.png"
+    path.write_text("precious")
+
+    status = run("segment", scene, "--model", model, "--output", output, "--overlay")
+
+    assert status == 1
+    assert f"{path} exists already" in only_line(capfd)
+    assert list(output.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("words", [("--patch-batch", "7"), ("--precision", "float32")])
+def test_settings_that_only_cost_time_or_memory_keep_the_labels(
+    scene: Path, model: Path, output: Path, words: tuple[str, str]
+) -> None:
+    run("segment", scene, "--model", model, "--output", output / "plain.tif")
+
+    run("segment", scene, "--model", model, "--output", output / "other.tif", *words)
+
+    agreement = np.mean(_labels(output / "plain.tif") == _labels(output / "other.tif"))
+    assert agreement >= 0.9999
+
+
+def test_bfloat16_is_as_easy_to_ask_for(scene: Path, model: Path, output: Path) -> None:
+    path = output / "labels.tif"
+
+    status = run("segment", scene, "--model", model, "--output", path, "--precision", "bfloat16")
+
+    assert status == 0
+    assert np.mean(_labels(path) == glnet.segment(scene, model)) > 0.9
+
+
+def test_the_image_itself_is_never_the_output(
+    scene: Path, model: Path, tmp_path: Path, capfd: Captured
+) -> None:
+    with open_raster(scene) as raster:
+        before = raster.read(Window(0, 0, raster.size))
+    (tmp_path / "link.tif").symlink_to(scene)
+
+    for place in (scene, tmp_path / "link.tif", tmp_path):
+        status = run("segment", scene, "--model", model, "--output", place, "--overwrite")
+        assert status == 1
+        assert "is an image to be segmented" in only_line(capfd)
+
+    with open_raster(scene) as raster:
+        assert np.array_equal(raster.read(Window(0, 0, raster.size)), before)
