@@ -45,9 +45,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _keep_terminal_clean() -> None:
     """Keep what libraries tell programmers from those who only use a command."""
-    if not sys.warnoptions:
-        warnings.simplefilter("ignore")
+    if sys.warnoptions:
+        return
+    warnings.simplefilter("ignore")
     logging.getLogger().addHandler(logging.NullHandler())
+    # Libraries written in C print to the stream itself, such as libtiff on a full disk, beside the
+    # error that we report. Python's own stderr moves to a copy of it, tracebacks included.
+    sys.stderr = os.fdopen(os.dup(sys.stderr.fileno()), "w", buffering=1, errors="replace")
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
 def _forget_unwritable_stdout() -> None:

@@ -30,7 +30,7 @@ def evaluate(
 
     Raises:
         InputMismatchError: If the dataset's classes are not the model's, or the bands differ.
-        DatasetError: If there is no sample, or a mask does not fit.
+        DatasetError: If there is no sample or no labelled pixel, or a mask does not fit.
         RasterError: If a file cannot be read.
     """
     if not samples:
@@ -43,6 +43,8 @@ def evaluate(
         _count(model, sample, description, settings, counts)
     progress("", len(samples), len(samples))
     total = int(counts[answers[0]].counts.sum())
+    if not total:
+        raise DatasetError("there is nothing to evaluate: the masks ignore every pixel")
     scores = {answer.value: _score(counts[answer], model) for answer in answers}
     return Evaluation(len(samples), total, scores)
 

@@ -1,0 +1,167 @@
+from pathlib import Path
+
+import pytest
+import yaml
+
+from glnet.errors import ConfigurationError
+from glnet.training.config import TrainingConfig
+from glnet.training.config_file import read_config
+from glnet.training.run import _plain
+from tests.training.tiny_run import tiny_config
+
+LEAST = "data: {folder: a}\noutput: o\n"
+
+
+def written(folder: Path, text: str) -> Path:
+    file = folder / "train.yaml"
+    file.write_text(text)
+    return file
+
+
+def refused(folder: Path, text: str, *overrides: str) -> str:
+    with pytest.raises(ConfigurationError) as refusal:
+        read_config(written(folder, text), overrides)
+    assert "\n" not in str(refusal.value)
+    return str(refusal.value)
+
+
+def test_a_file_with_the_least_gives_the_defaults(tmp_path: Path) -> None:
+    config = read_config(written(tmp_path, LEAST))
+
+    assert config == TrainingConfig(data=config.data, output="o")
+    assert config.data.folder == "a"
+
+
+def test_a_written_configuration_reads_as_the_same(tmp_path: Path) -> None:
+    config = tiny_config(tmp_path / "data", tmp_path / "run")
+
+    assert read_config(written(tmp_path, yaml.safe_dump(_plain(config)))) == config
+
+
+def test_some_keys_of_a_stage_leave_its_other_defaults(tmp_path: Path) -> None:
+    config = read_config(written(tmp_path, LEAST + "stages: {local: {epochs: 1}}"))
+
+    assert (config.stages.local.epochs, config.stages.local.learning_rate) == (1, 2e-5)
+
+
+def test_overrides_win_over_the_file(tmp_path: Path) -> None:
+    file = written(tmp_path, LEAST + "run: {seed: 1, patch_batch: 9}")
+
+    config = read_config(file, ["--run.seed", "5", "--stages.local.epochs", "3"])
+
+    assert (config.run.seed, config.run.patch_batch, config.stages.local.epochs) == (5, 9, 3)
+
+
+def test_options_alone_are_a_configuration() -> None:
+    config = read_config(None, ["--data.folder", "a", "--output", "o"])
+
+    assert (config.data.folder, config.output) == ("a", "o")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("colour: 1", "unknown key colour; known here: architecture, data, framing, loss, output,"),
+        ("run: {sede: 1}", "unknown key run.sede; known here: device, normalization, patch_batch,"),
+        (
+            "stages: {local: {epoch: 1}}",
+            "unknown key stages.local.epoch; known here: epochs, images, learning_rate, patches,",
+        ),
+        ("stages: {locl: {epochs: 1}}", "unknown key stages.locl; known here: context, local, ref"),
+    ],
+)
+def test_unknown_keys_list_the_known_ones(tmp_path: Path, text: str, message: str) -> None:
+    assert refused(tmp_path, LEAST + text).startswith(message)
+
+
+@pytest.mark.parametrize("option", ["--run.sede", "--nothing", "--stages.local.epoch"])
+def test_unknown_options_list_the_known_ones(tmp_path: Path, option: str) -> None:
+    message = refused(tmp_path, LEAST, option, "1")
+
+    assert message.startswith(f"unknown key {option[2:]}; known here: ")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("run: {seed: hello}", "run.seed"),
+        ("run: {device: tpu}", "'auto', 'cpu', 'cuda'"),
+        ("run: {pretrained: 3}", "run.pretrained"),
+        ("stages: {local: {epochs: 1.5}}", "stages.local.epochs"),
+        ("architecture: {backbone: [1]}", "architecture.backbone"),
+    ],
+)
+def test_values_of_the_wrong_type_are_refused(tmp_path: Path, text: str, message: str) -> None:
+    assert message in refused(tmp_path, LEAST + text)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("run: {seed: -1}", "run.seed must be at least 0, got -1"),
+        ("loss: {gamma: .nan}", "loss.gamma must be at least 0, got nan"),
+        ("framing: {patch_size: 5}", "patch_size must be from 32 to 8192, got 5"),
+        ("architecture: {branches: local}", "a model of the local branch alone needs sharing"),
+    ],
+)
+def test_values_out_of_range_are_refused(tmp_path: Path, text: str, message: str) -> None:
+    assert message in refused(tmp_path, LEAST + text)
+
+
+@pytest.mark.parametrize(
+    ("text", "missing"), [("output: o", "data.folder"), ("data: {folder: a}", "output")]
+)
+def test_missing_keys_are_named(tmp_path: Path, text: str, missing: str) -> None:
+    assert missing in refused(tmp_path, text)
+
+
+@pytest.mark.parametrize("text", ["data: [", "a: b: c", "\tdata: a"])
+def test_what_is_no_yaml_is_refused(tmp_path: Path, text: str) -> None:
+    assert "train.yaml is no readable YAML" in refused(tmp_path, text)
+
+
+@pytest.mark.parametrize("text", ["", "- a", "hello"])
+def test_yaml_without_keys_is_refused(tmp_path: Path, text: str) -> None:
+    assert "train.yaml: expected keys such as data and output" in refused(tmp_path, text)
+
+
+def test_a_file_of_bytes_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "train.yaml").write_bytes(b"\xff\xfe\x00")
+
+    with pytest.raises(ConfigurationError, match="no readable YAML"):
+        read_config(tmp_path / "train.yaml")
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    for missing in (tmp_path / "train.yaml", tmp_path):
+        with pytest.raises(ConfigurationError, match="no such configuration file"):
+            read_config(missing)
+
+
+def test_a_description_is_found_beside_the_file(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").touch()
+    text = "data: {folder: a, description: mine.yaml}\noutput: o"
+
+    config = read_config(written(tmp_path, text))
+
+    assert config.data.description == str(tmp_path / "mine.yaml")
+
+
+def test_a_description_where_the_command_runs_comes_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "configs").mkdir()
+    for folder in (tmp_path, tmp_path / "configs"):
+        (folder / "mine.yaml").touch()
+    monkeypatch.chdir(tmp_path)
+    text = "data: {folder: a, description: mine.yaml}\noutput: o"
+
+    config = read_config(written(tmp_path / "configs", text))
+
+    assert config.data.description == "mine.yaml"
+
+
+def test_a_description_that_is_nowhere_stays_as_it_was_named(tmp_path: Path) -> None:
+    text = "data: {folder: a, description: mine.yaml}\noutput: o"
+
+    assert read_config(written(tmp_path, text)).data.description == "mine.yaml"

@@ -1,0 +1,247 @@
+import json
+import math
+import signal
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import lightning
+import pytest
+import torch
+
+from glnet.data import SceneSettings, SegmentationFolder, write_dataset
+from glnet.errors import ConfigurationError, DatasetError, OutputError
+from glnet.geometry import Size, Window
+from glnet.inference.streaming import Settings, answers_of, predict
+from glnet.model.checkpoint import Model, load_model
+from glnet.raster import open_raster
+from glnet.training.config import TrainingConfig
+from glnet.training.config_file import read_config
+from glnet.training.progress import Moment
+from glnet.training.run import train, train_and_evaluate
+from tests.training.tiny_run import SCENE, tiny_config, write_scenes
+
+STAGES = {
+    "local only": ["local"],
+    "global only": ["context"],
+    "aggregation only": ["context", "local"],
+    "shallow": ["context", "local"],
+    "deep": ["context", "local"],
+    "bidirectional": ["context", "local", "refined"],
+}
+"""By row of the paper's Table 2."""
+
+
+def quiet(moment: Moment) -> None:
+    """Hear nothing."""
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory: pytest.TempPathFactory) -> SegmentationFolder:
+    return write_scenes(tmp_path_factory.mktemp("scenes"))
+
+
+@pytest.fixture
+def config(scenes: SegmentationFolder, tmp_path: Path) -> TrainingConfig:
+    return tiny_config(scenes.root, tmp_path / "run")
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    state: dict[str, torch.Tensor] = load_model(folder).network.state_dict()
+    return state
+
+
+def assert_same_weights(one: Path, other: Path, starting: str = "") -> None:
+    ours, theirs = weights(one), weights(other)
+    kept = [name for name in ours if name.startswith(starting)]
+    assert kept
+    assert all(torch.equal(ours[name], theirs[name]) for name in kept)
+
+
+def assert_predicts(model: Model, scenes: SegmentationFolder) -> None:
+    with (
+        open_raster(scenes.samples[0].image) as raster,
+        predict(model, raster, Settings()) as prediction,
+    ):
+        answer = answers_of(model)[-1]
+        scores = prediction.scores(answer, Window(0, 0, SCENE), torch.device("cpu"))
+    assert scores.shape == (5, SCENE.height, SCENE.width)
+    assert scores.isfinite().all()
+
+
+@pytest.mark.parametrize("row", STAGES)
+def test_every_row_of_table_2_trains(row: str, scenes: SegmentationFolder, tmp_path: Path) -> None:
+    config = tiny_config(scenes.root, tmp_path / "run", row)
+    moments: list[Moment] = []
+
+    train(config, moments.append)
+
+    output, names = Path(config.output), STAGES[row]
+    files = {str(path.relative_to(output)) for path in output.rglob("*") if path.is_file()}
+    expected = {"config.yaml", "run.json", "model/config.json", "model/model.safetensors"}
+    for name in names:
+        expected |= {f"stages/{name}/config.json", f"stages/{name}/model.safetensors"}
+        expected |= {f"logs/{name}/metrics.csv", f"logs/{name}/hparams.yaml"}
+        expected |= {f"checkpoints/{name}/last.ckpt"}
+    assert {name for name in files if "tfevents" not in name} == expected
+    assert sum("tfevents" in name for name in files) == len(names)
+    assert_same_weights(output / "model", output / "stages" / names[-1])
+    assert_predicts(load_model(output / "model"), scenes)
+    assert [moment.stage for moment in moments] == names
+
+
+def test_frozen_branches_stay_as_their_stage_left_them(config: TrainingConfig) -> None:
+    train(config, quiet)
+
+    stages = Path(config.output) / "stages"
+    assert_same_weights(stages / "context", stages / "refined", "context.")
+    assert_same_weights(stages / "local", stages / "refined", "local.")
+    aggregations = [weights(stages / name)["aggregation.weight"] for name in ("local", "refined")]
+    assert not torch.equal(*aggregations)
+
+
+def test_moments_tell_where_a_stage_stands(config: TrainingConfig) -> None:
+    context = replace(config.stages.context, epochs=3)
+    idle = replace(context, epochs=0)
+    stages = replace(config.stages, context=context, local=idle, refined=idle)
+    moments: list[Moment] = []
+
+    train(replace(config, stages=stages, run=replace(config.run, validate_every=2)), moments.append)
+
+    assert [(of.stage, of.epoch, of.epochs) for of in moments] == [
+        ("context", epoch, 3) for epoch in (1, 2, 3)
+    ]
+    assert moments[0].mean_iou is None
+    assert all(of.mean_iou is not None and 0 <= of.mean_iou <= 1 for of in moments[1:])
+    assert all(math.isfinite(of.loss) and of.loss > 0 for of in moments)
+    assert moments[0].seconds <= moments[1].seconds <= moments[2].seconds
+    assert moments[2].seconds_left == 0 < moments[0].seconds_left
+
+
+def test_the_same_seed_gives_the_same_weights(config: TrainingConfig, tmp_path: Path) -> None:
+    again = replace(config, output=str(tmp_path / "again"))
+    other = replace(
+        config, output=str(tmp_path / "other"), run=replace(config.run, seed=config.run.seed + 1)
+    )
+
+    for each in (config, again, other):
+        train(each, quiet)
+
+    assert_same_weights(tmp_path / "run" / "model", tmp_path / "again" / "model")
+    ours, theirs = (weights(tmp_path / name / "model") for name in ("run", "other"))
+    assert not torch.equal(ours["context.classify.weight"], theirs["context.classify.weight"])
+
+
+def test_the_run_explains_itself(config: TrainingConfig) -> None:
+    train(config, quiet)
+
+    output = Path(config.output)
+    explained: dict[str, Any] = json.loads((output / "run.json").read_text())
+    assert read_config(output / "config.yaml") == config
+    assert explained["seed"] == config.run.seed
+    assert explained["split"] == {
+        "train": ["train_000", "train_001"],
+        "validation": ["validation_000"],
+    }
+    assert set(explained["stage_seconds"]) == {"context", "local", "refined"}
+    assert explained["versions"]["lightning"] == lightning.__version__
+
+
+def test_training_then_evaluates_the_validation_split(config: TrainingConfig) -> None:
+    result = train_and_evaluate(replace(config, run=replace(config.run, device="auto")), quiet)
+
+    assert result.model == Path(config.output) / "model"
+    assert result.evaluation.images == 1
+    assert result.evaluation.pixels == SCENE.area
+    assert set(result.evaluation.answers) == {"global", "local", "aggregated"}
+    report = json.loads((Path(config.output) / "report.json").read_text())
+    assert {"model": str(result.model), **report} == result.to_dict()
+
+
+def test_an_output_folder_with_something_in_it_is_refused(config: TrainingConfig) -> None:
+    output = Path(config.output)
+    output.mkdir()
+    (output / "notes.txt").touch()
+
+    with pytest.raises(OutputError, match="exists and is not empty"):
+        train(config, quiet)
+
+    assert [path.name for path in output.iterdir()] == ["notes.txt"]
+
+
+def test_an_output_that_is_a_file_is_refused(config: TrainingConfig) -> None:
+    Path(config.output).touch()
+
+    with pytest.raises(OutputError, match="exists and is not empty"):
+        train(config, quiet)
+
+
+def test_an_output_where_no_folder_can_be_is_refused(config: TrainingConfig) -> None:
+    Path(config.output).touch()
+
+    with pytest.raises(OutputError, match="cannot make the output folder"):
+        train(replace(config, output=f"{config.output}/deeper"), quiet)
+
+
+def test_a_full_disk_is_told(config: TrainingConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+
+    with pytest.raises(OutputError, match=r"config.yaml: .*No space left on device"):
+        train(config, quiet)
+
+
+@pytest.mark.parametrize("split", ["train", "validation"])
+def test_a_split_that_is_not_there_is_refused(config: TrainingConfig, split: str) -> None:
+    data = replace(config.data, **{split: "nobody"})  # type: ignore[arg-type]
+
+    with pytest.raises(DatasetError, match="no split 'nobody'"):
+        train(replace(config, data=data), quiet)
+
+
+def test_a_run_that_cannot_start_leaves_an_empty_folder(config: TrainingConfig) -> None:
+    idle = replace(config.stages.context, epochs=0)
+    stages = replace(config.stages, context=idle, local=idle, refined=idle)
+
+    with pytest.raises(ConfigurationError, match="no stage to train"):
+        train(replace(config, stages=stages), quiet)
+
+    assert list(Path(config.output).iterdir()) == []
+
+
+def test_an_interrupted_run_leaves_the_finished_stages_and_no_model(
+    config: TrainingConfig,
+) -> None:
+    def interrupt(moment: Moment) -> None:
+        if moment.stage == "local":
+            raise KeyboardInterrupt
+
+    handler = signal.getsignal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(config, interrupt)
+
+    output = Path(config.output)
+    assert signal.getsignal(signal.SIGINT) is handler
+    assert not (output / "model").exists()
+    assert [path.name for path in (output / "stages").iterdir()] == ["context"]
+
+
+def test_lightning_says_nothing_to_our_users(
+    config: TrainingConfig, capfd: pytest.CaptureFixture[str]
+) -> None:
+    train(config, quiet)
+
+    assert capfd.readouterr() == ("", "")
+
+
+def test_images_smaller_than_a_patch_train(tmp_path: Path) -> None:
+    counts = {"train": 1, "validation": 1}
+    data = write_dataset(tmp_path / "data", SceneSettings(Size(66, 80)), counts).root
+    config = tiny_config(data, tmp_path / "run")
+    framing = replace(config.framing, patch_size=70, reduction=2, overlap=0)
+    train(replace(config, framing=framing), quiet)
+
+    assert_same_weights(tmp_path / "run" / "model", tmp_path / "run" / "stages" / "refined")

@@ -1,0 +1,114 @@
+from typing import Any
+
+import pytest
+import torch
+
+from glnet.data import SegmentationFolder
+from glnet.inference.streaming import Answer
+from glnet.model.exchange import Exchange
+from glnet.training.config import RunConfig, StageConfig
+from glnet.training.samples import Choice
+from glnet.training.stages import StageModule
+from glnet.training.steps import (
+    LocalStep,
+    RefinedStep,
+    start_local,
+    start_refined,
+)
+from tests.model.tiny import tiny_model
+from tests.training.looks import (
+    LOSS,
+    STEPS,
+    assert_near,
+    descend,
+    look_at,
+    part_for,
+    predicted,
+    stretched,
+)
+from tests.training.tiny_run import write_scenes
+
+LEARNING = {
+    "context": ("context.",),
+    "local": ("local.", "aggregation."),
+    "refined": ("refined.", "aggregation."),
+}
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory: pytest.TempPathFactory) -> SegmentationFolder:
+    return write_scenes(tmp_path_factory.mktemp("scenes"))
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_only_what_a_stage_trains_changes(name: str, scenes: SegmentationFolder) -> None:
+    model = tiny_model()
+    step = STEPS[name](model.network)
+    module = StageModule(step, StageConfig(epochs=1, learning_rate=0.1), RunConfig())
+    optimizer = torch.optim.Adam(module.trained.parameters(), lr=0.1)
+    before = {key: of.clone() for key, of in model.network.state_dict().items()}
+
+    module.on_train_epoch_start()
+    for _ in range(2):
+        descend(step, part_for(name, look_at(model, scenes)))
+        optimizer.step()
+
+    after = model.network.state_dict()
+    changed = {key for key, of in after.items() if not torch.equal(of, before[key])}
+    learning = {key for key in after if key.startswith(LEARNING[name])}
+    assert changed <= learning
+    assert {key for key in learning if "weight" in key} <= changed
+    assert {key for key in learning if "running_mean" in key} <= changed
+
+
+@pytest.mark.parametrize("row", ["aggregation only", "shallow", "deep", "bidirectional"])
+def test_the_local_branch_starts_as_the_context_branch(
+    row: str, scenes: SegmentationFolder
+) -> None:
+    model = tiny_model(row)
+    look = look_at(model, scenes)
+    network: Any = model.network
+
+    start_local(network)
+
+    exchange = Exchange(look.patches.grid, "exact")
+    with torch.no_grad():
+        context = network.context(look.thumbnail.pixels[None])
+        ours = network.see_patches(
+            look.patches.pixels, context.features, exchange, look.patches.places
+        )
+        theirs = network.context(look.patches.pixels)
+    assert_near(ours.logits, theirs.logits)
+    assert_near(ours.fused, theirs.fused)
+
+
+@pytest.mark.parametrize("row", ["bidirectional", "bidirectional, shallow"])
+def test_the_refined_stage_starts_where_the_local_stage_ended(
+    row: str, scenes: SegmentationFolder
+) -> None:
+    model = tiny_model(row)
+    look = look_at(model, scenes, Choice(patches=3))
+    start_refined(model.network)
+
+    with torch.no_grad():
+        local, _ = LocalStep(model.network, "exact", LOSS).answer(look)
+        refined, _ = RefinedStep(model.network, "exact", LOSS, 3).answer(look)
+
+    assert_near(refined, local)
+
+
+def test_the_refined_branch_starts_with_the_context_branchs_answer(
+    scenes: SegmentationFolder,
+) -> None:
+    model = tiny_model()
+    before = predicted(model, scenes, Answer.GLOBAL)
+    network: Any = model.network
+    start_refined(network)
+
+    after = predicted(model, scenes, Answer.GLOBAL)
+
+    look = look_at(model, scenes)
+    with torch.no_grad():
+        context = network.context(look.thumbnail.pixels[None])
+    assert not torch.allclose(before, after)
+    assert_near(after, stretched(context.logits[0], look))
