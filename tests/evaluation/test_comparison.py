@@ -10,6 +10,7 @@ from glnet.evaluation.comparison import (
     MARGIN,
     Picture,
     colored,
+    columns_of,
     compare,
     side_by_side,
 )
@@ -37,7 +38,7 @@ def panel(sheet: Picture, number: int, size: Size) -> Picture:
     ("row", "answers"), [("local only", 1), ("global only", 1), ("bidirectional", 3)]
 )
 def test_a_comparison_has_a_panel_for_image_truth_and_every_answer(row: str, answers: int) -> None:
-    sheet = compare(tiny_model(row), ArrayRaster(PIXELS), truth(), Settings(), side=60)
+    sheet = compare(columns_of(tiny_model(row)), ArrayRaster(PIXELS), truth(), Settings(), side=60)
 
     width = (2 + answers) * (40 + MARGIN) + MARGIN
     assert sheet.shape == (CAPTION_HEIGHT + 60 + MARGIN, width, 3)
@@ -45,7 +46,7 @@ def test_a_comparison_has_a_panel_for_image_truth_and_every_answer(row: str, ans
 
 
 def test_without_truth_there_is_no_panel_for_it() -> None:
-    sheet = compare(tiny_model(), ArrayRaster(PIXELS), None, Settings(), side=60)
+    sheet = compare(columns_of(tiny_model()), ArrayRaster(PIXELS), None, Settings(), side=60)
 
     assert sheet.shape == (CAPTION_HEIGHT + 60 + MARGIN, 4 * (40 + MARGIN) + MARGIN, 3)
 
@@ -53,7 +54,7 @@ def test_without_truth_there_is_no_panel_for_it() -> None:
 def test_panels_show_image_truth_and_answers_in_this_order() -> None:
     model, raster, size = tiny_model(), ArrayRaster(PIXELS), Size(60, 40)
 
-    sheet = compare(model, raster, truth(), Settings(), side=60)
+    sheet = compare(columns_of(model), raster, truth(), Settings(), side=60)
 
     np.testing.assert_array_equal(panel(sheet, 0, size), to_display(thumbnail(raster, size)))
     whole = Window(0, 0, raster.size)
@@ -66,18 +67,18 @@ def test_panels_show_image_truth_and_answers_in_this_order() -> None:
 
 def test_truth_of_another_size_is_refused() -> None:
     with pytest.raises(InputMismatchError, match=r"150x100.*149x100"):
-        compare(tiny_model(), ArrayRaster(PIXELS), truth(LABELS[:-1]), Settings())
+        compare(columns_of(tiny_model()), ArrayRaster(PIXELS), truth(LABELS[:-1]), Settings())
 
 
 def test_an_image_smaller_than_a_panel_keeps_its_size() -> None:
-    sheet = compare(tiny_model(), ArrayRaster(PIXELS), truth(), Settings())
+    sheet = compare(columns_of(tiny_model()), ArrayRaster(PIXELS), truth(), Settings())
 
     assert sheet.shape[0] == CAPTION_HEIGHT + 150 + MARGIN
 
 
 def test_other_bands_are_refused() -> None:
     with pytest.raises(InputMismatchError, match="1 bands, the model takes 3"):
-        compare(tiny_model(), ArrayRaster(LABELS), None, Settings())
+        compare(columns_of(tiny_model()), ArrayRaster(LABELS), None, Settings())
 
 
 def test_labels_without_class_are_white() -> None:

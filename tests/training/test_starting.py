@@ -9,12 +9,8 @@ from glnet.model.exchange import Exchange
 from glnet.training.config import RunConfig, StageConfig
 from glnet.training.samples import Choice
 from glnet.training.stages import StageModule
-from glnet.training.steps import (
-    LocalStep,
-    RefinedStep,
-    start_local,
-    start_refined,
-)
+from glnet.training.starting import start_local, start_refined
+from glnet.training.steps import LocalStep, RefinedStep
 from tests.model.tiny import tiny_model
 from tests.training.looks import (
     LOSS,

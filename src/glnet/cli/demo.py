@@ -38,7 +38,8 @@ def run(options: Namespace) -> int:
     if options.json:
         say_json(result.to_dict())
         return 0
-    say(score_table(result.evaluation.to_dict()))
+    say(score_table(result.to_dict()))
+    say(f"GLNet is ahead of its better branch alone by {100 * result.lead:.1f} points of mIoU")
     say(f"{result.comparison}: image, truth and answers side by side")
     say(f"{result.labels}: the label map, with the scene's georeferencing")
     say(f"{result.overlay}: the scene with its labels on top")

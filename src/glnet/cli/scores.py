@@ -6,7 +6,7 @@ from io import StringIO
 from rich.console import Console
 from rich.table import Table
 
-TITLES = {"global": "global only", "local": "local only", "aggregated": "GLNet"}
+TITLES = {"global": "global branch", "local": "local branch", "aggregated": "GLNet"}
 
 
 def score_table(evaluation: Mapping[str, object]) -> str:

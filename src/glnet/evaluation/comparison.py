@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from functools import partial
+from itertools import groupby
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -10,6 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from glnet.data import LabelRaster
 from glnet.errors import InputMismatchError
+from glnet.geometry import Size
 from glnet.inference.sampling import fitted, sampled
 from glnet.inference.streaming import Answer, Settings, answers_of, predict
 from glnet.model.checkpoint import Model
@@ -27,13 +30,30 @@ MARGIN = 6
 PAPER = (255, 255, 255)
 
 
+class Column(NamedTuple):
+    """One answer of one model, and what to call it."""
+
+    title: str
+    model: Model
+    answer: Answer
+
+
+def columns_of(model: Model) -> list[Column]:
+    """All answers that a model gives."""
+    return [Column(TITLES[answer], model, answer) for answer in answers_of(model)]
+
+
 def compare(
-    model: Model, raster: Raster, truth: LabelRaster | None, settings: Settings, side: int = 480
+    columns: Sequence[Column],
+    raster: Raster,
+    truth: LabelRaster | None,
+    settings: Settings,
+    side: int = 480,
 ) -> Picture:
-    """Predict a raster and lay its answers beside the picture and, if known, the truth.
+    """Predict a raster and lay answers beside the picture and, if known, the truth.
 
     Args:
-        model: Whose answers.
+        columns: Whose answers, at least one; the same classes in all.
         raster: What is segmented.
         truth: Its labels.
         settings: How the prediction runs.
@@ -43,7 +63,7 @@ def compare(
         (height, width, 3).
 
     Raises:
-        InputMismatchError: If the raster has another number of bands than the model takes, or
+        InputMismatchError: If the raster has another number of bands than a model takes, or
             another size than the truth.
         RasterError: If pixels cannot be read.
     """
@@ -51,16 +71,31 @@ def compare(
         raise InputMismatchError(
             f"{raster.name} is {raster.size}, its truth {truth.name} is {truth.size}"
         )
-    size, device = fitted(raster.size, side), torch.device(settings.device)
-    colors = [info.color for info in model.config.classes]
+    size = fitted(raster.size, side)
+    colors = [info.color for info in columns[0].model.config.classes]
     panels = [("image", to_display(thumbnail(raster, size)))]
     if truth is not None:
         panels.append(("truth", colored(sampled(truth.read, raster.size, size), colors)))
-    with predict(model, raster, settings, answers_of(model)) as prediction:
-        for answer in answers_of(model):
-            read = partial(prediction.labels, answer, device=device)
-            panels.append((TITLES[answer], colored(sampled(read, raster.size, size), colors)))
+    for _, same in groupby(columns, key=lambda column: id(column.model)):
+        group = list(same)
+        labels = _answers(group, raster, size, settings)
+        panels += [
+            (column.title, colored(of, colors)) for column, of in zip(group, labels, strict=True)
+        ]
     return side_by_side(panels)
+
+
+def _answers(
+    columns: Sequence[Column], raster: Raster, size: Size, settings: Settings
+) -> list[NDArray[np.uint8]]:
+    """Small label pictures of answers that one model gives."""
+    wanted = tuple(column.answer for column in columns)
+    with predict(columns[0].model, raster, settings, wanted) as prediction:
+        device = torch.device(settings.device)
+        return [
+            sampled(partial(prediction.labels, answer, device=device), raster.size, size)
+            for answer in wanted
+        ]
 
 
 def colored(labels: NDArray[np.uint8], colors: Sequence[tuple[int, int, int]]) -> Picture:

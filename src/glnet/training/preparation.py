@@ -1,7 +1,7 @@
 """From a configuration to what trains: images, a fresh model, the stages with their data."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from glnet.errors import ConfigurationError, DatasetError
 from glnet.geometry import Size
 from glnet.inference.machine import chosen_device
 from glnet.inference.pixels import LEAST_SIDE
-from glnet.model.checkpoint import new_model
+from glnet.model.checkpoint import Model, new_model
 from glnet.model.config import Framing, ModelConfig, Normalization, TrainingExtent
 from glnet.model.glnet import GLNet
 from glnet.raster import Raster, open_raster, thumbnail
@@ -28,13 +28,12 @@ from glnet.training.samples import (
     PixelCache,
     ThumbnailSamples,
 )
+from glnet.training.starting import start_aggregation, start_local, start_refined
 from glnet.training.steps import (
     ContextStep,
     LocalStep,
     RefinedStep,
     Step,
-    start_local,
-    start_refined,
 )
 
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
@@ -131,10 +130,13 @@ class Run:
 
     def start(self, stage: Stage) -> None:
         """Give the stage's branch its first weights."""
-        if stage.config.start == "context":
-            {"local": start_local, "refined": start_refined}.get(stage.name, lambda _: None)(
-                self.network
-            )
+        from_context = stage.config.start == "context"
+        if stage.name == "local":
+            if from_context:
+                start_local(self.network)
+            start_aggregation(self.network)
+        elif stage.name == "refined" and from_context:
+            start_refined(self.network)
 
     def _context_stage(self) -> Stage:
         data, config = self.config.data, self.config.stages.context
@@ -197,6 +199,18 @@ def _reseed(_: int) -> None:
 
 def _as_list(looks: list[Look]) -> list[Look]:
     return looks
+
+
+def as_trained(model: Model, stage: str) -> Model:
+    """The model as far as a stage has trained it: what trains later is left out."""
+    network, architecture = model.network, model.config.architecture
+    if stage == "context":
+        network = GLNet(network.context, None, None, None)
+        architecture = replace(architecture, branches="global", sharing="none", aggregation=False)
+    elif stage == "local" and network.refined is not None:
+        network = GLNet(network.context, network.local, None, network.aggregation)
+        architecture = replace(architecture, sharing="global_to_local")
+    return Model(network, replace(model.config, architecture=architecture))
 
 
 def look_at(

@@ -6,7 +6,7 @@ The run folder explains itself::
     run.json              versions, seed, split, seconds per stage
     logs/<stage>/         TensorBoard events and metrics.csv
     checkpoints/<stage>/  last.ckpt
-    stages/<stage>/       the model as it was after the stage
+    stages/<stage>/       the model as far as the stage has trained it
     model/                the model after the last one
     report.json           its scores on the validation split, at full resolution
 """
@@ -36,7 +36,7 @@ from glnet.evaluation.report import Evaluation
 from glnet.inference.streaming import Settings
 from glnet.model.checkpoint import Model, save_model
 from glnet.training.config import TrainingConfig
-from glnet.training.preparation import Run, Stage
+from glnet.training.preparation import Run, Stage, as_trained
 from glnet.training.progress import Report, StageProgress
 from glnet.training.stages import StageModule
 
@@ -81,7 +81,7 @@ def train(config: TrainingConfig, report: Report) -> Model:
         _fit(stage, config, output, report)
         seconds[stage.name] = round(time.monotonic() - began, 1)
         run.network.eval()
-        save_model(run.model, output / "stages" / stage.name)
+        save_model(as_trained(run.model, stage.name), output / "stages" / stage.name)
         _explain(output, config, folder, seconds)
     save_model(run.model, output / "model")
     return run.model
