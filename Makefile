@@ -16,7 +16,7 @@ $(READY): pyproject.toml
 	@touch $@
 
 demo: $(READY)  ## train on drawn scenes, segment a large map, show what each branch saw
-	$(BIN)/glnet demo
+	$(BIN)/glnet demo --overwrite
 
 test: $(READY)  ## every test
 	$(BIN)/pytest
@@ -26,8 +26,8 @@ check: $(READY)  ## style, types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(READY)  ## measure, and write dated files to benchmarks/results
-	$(BIN)/python benchmarks/scene.py
+bench: $(READY)  ## measure, and write dated files to benchmarks/results; IMAGE=... to name one
+	$(BIN)/python benchmarks/scene.py $(IMAGE)
 
 format: $(READY)  ## mend what ruff can
 	$(BIN)/ruff check --fix .

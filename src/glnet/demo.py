@@ -36,7 +36,7 @@ from glnet.training.config import (
     StagesConfig,
     TrainingConfig,
 )
-from glnet.training.progress import Report
+from glnet.training.progress import Report, Steps, unseen
 from glnet.training.run import train
 
 COUNTS = {"train": 16, "validation": 6}
@@ -45,6 +45,9 @@ LARGE_SIDE = 4096
 RUNNING = Settings(patch_batch=16)
 LARGE_SCENE_SEED = 1000
 """Beyond the seeds of the scenes that train and validate."""
+
+MARK = "made_by_glnet_demo.txt"
+"""The file that says that a folder is a demonstration's, finished or not, and may be replaced."""
 
 
 ALONE = {"global only": "global", "local only": "local"}
@@ -89,6 +92,7 @@ def run_demo(
     say: Callable[[str], None],
     report: Report,
     *,
+    steps: Steps = unseen,
     seed: int = 0,
     overwrite: bool = False,
 ) -> DemoResult:
@@ -97,7 +101,8 @@ def run_demo(
     Args:
         folder: Must not exist, or be empty.
         say: Told what comes next.
-        report: Told how training goes.
+        report: Told after every epoch.
+        steps: Told after every step.
         seed: Of the scenes and the training.
         overwrite: Whether the result of an earlier demonstration is replaced.
 
@@ -109,9 +114,9 @@ def run_demo(
     settings = SceneSettings(size=Size(SCENE_SIDE, SCENE_SIDE))
     write_dataset(folder / "data", settings, COUNTS, seed)
     say("training GLNet: the context branch, the local branch that hears it, the refined branch")
-    model = train(demo_config(folder, seed), report)
+    model = train(demo_config(folder, seed), report, steps)
     say("training the local branch alone, for comparison")
-    local = train(local_alone(demo_config(folder, seed)), report)
+    local = train(local_alone(demo_config(folder, seed)), report, steps)
     columns = [
         Column("global only", load_model(folder / "run" / "stages" / "context"), Answer.GLOBAL),
         Column("local only", local, Answer.LOCAL),
@@ -153,11 +158,21 @@ def _large_scene(folder: Path, columns: list[Column], seed: int) -> Path:
 
 def _make_room(folder: Path, *, overwrite: bool) -> None:
     """Refuse a folder with something in it, or remove what an earlier demonstration left."""
-    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
-        return
+    try:
+        if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+            _remove_earlier(folder, overwrite=overwrite)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / MARK).write_text("glnet demo --overwrite replaces everything in this folder.\n")
+    except OutputError:
+        raise
+    except OSError as error:
+        raise OutputError(f"cannot make the folder {folder}: {error}") from error
+
+
+def _remove_earlier(folder: Path, *, overwrite: bool) -> None:
     if not overwrite:
         raise OutputError(f"{folder} exists and is not empty; choose another, or --overwrite")
-    if not (folder / "data").is_dir() or not (folder / "run").is_dir():
+    if not (folder / MARK).is_file():
         raise OutputError(f"{folder} is not an earlier demonstration; it is left as it is")
     shutil.rmtree(folder)
 

@@ -1,8 +1,11 @@
 """Running ``glnet`` as a user would, in this process or in one of its own."""
 
 import os
+import resource
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -33,3 +36,14 @@ def start(*words: object, before: str = "") -> subprocess.Popen[str]:
         text=True,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
     )
+
+
+@contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """To a program, a file that may not grow looks like a disk that is full."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

@@ -1,34 +1,20 @@
 """A full disk, and Ctrl-C in the middle: nothing half-written is left."""
 
-import resource
 import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from glnet.model.checkpoint import save_model
 from glnet.raster import write_picture
-from tests.cli.commands import only_line, run, start
+from tests.cli.commands import files_of_at_most, only_line, run, start
 from tests.inference.pictures import picture
 from tests.model.tiny import tiny_model
 
 Captured = pytest.CaptureFixture[str]
 
 PATIENCE_S = 100
-
-
-@contextmanager
-def _files_of_at_most(size: int) -> Iterator[None]:
-    """To a program, a file that may not grow looks like a disk that is full."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.mark.parametrize("room", [0, 100, 2000])
@@ -38,7 +24,7 @@ def test_labels_that_find_no_room_leave_nothing(
     model = tmp_path / "model"
     save_model(tiny_model("global only"), model)
 
-    with _files_of_at_most(room):
+    with files_of_at_most(room):
         status = run("segment", scene, "--model", model, "--output", output / "labels.tif")
 
     assert status == 1
@@ -49,7 +35,7 @@ def test_labels_that_find_no_room_leave_nothing(
 def test_scores_that_find_no_room_leave_nothing(
     scene: Path, model: Path, output: Path, capsys: Captured
 ) -> None:
-    with _files_of_at_most(10_000):
+    with files_of_at_most(10_000):
         status = run("segment", scene, "--model", model, "--output", output / "labels.tif")
 
     assert status == 1
@@ -60,7 +46,7 @@ def test_scores_that_find_no_room_leave_nothing(
 def test_an_overlay_that_finds_no_room_leaves_the_labels_whole(
     scene: Path, model: Path, output: Path, capsys: Captured
 ) -> None:
-    with _files_of_at_most(25_000):
+    with files_of_at_most(25_000):
         status = run("segment", scene, "--model", model, "--output", output, "--overlay")
 
     assert status == 1

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from glnet.cli.main import main
+from glnet.cli.parsing import COMMANDS
 from tests.cli.commands import only_line, run, start
 
 Captured = pytest.CaptureFixture[str]
@@ -16,15 +17,17 @@ def test_help_lists_the_commands(capsys: Captured) -> None:
 
     assert status == 0
     listed = capsys.readouterr().out
-    assert all(command in listed for command in ("segment", "info", "convert"))
+    assert all(command in listed for command in COMMANDS)
 
 
-@pytest.mark.parametrize("command", ["segment", "info", "convert"])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help(command: str, capsys: Captured) -> None:
     status = run(command, "--help")
 
     assert status == 0
-    assert f"glnet [options] {command}" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert said.startswith(f"usage: glnet {command} ")
+    assert not any(words in said for words in ("Literal", "type: ", "default: null", "()"))
 
 
 def test_version_is_that_of_the_package(capsys: Captured) -> None:
@@ -37,7 +40,7 @@ def test_version_is_that_of_the_package(capsys: Captured) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("", "expected"),
+        ("", "expected a command: segment, info, convert, train, evaluate, demo; glnet --help"),
         ("sgement a.tif", "did you mean segment?"),
         ("--modle", "unrecognized arguments: --modle"),
         ("segment", "required: IMAGE, --model, --output"),

@@ -12,6 +12,7 @@ from glnet.inference.pixels import (
     read_patch,
     read_thumbnail,
 )
+from glnet.inference.segment import segment
 from glnet.model.config import Framing, Normalization
 from glnet.raster import ArrayRaster, Georeference
 from tests.inference.pictures import picture, raster
@@ -85,3 +86,27 @@ def test_patches_are_block_means_and_thumbnails_the_whole() -> None:
     means = pixels.reshape(32, 2, 32, 2, 3).astype(float).mean(axis=(1, 3)).transpose(2, 0, 1)
     assert np.array_equal(patch, np.floor(means + 0.5))
     assert np.array_equal(read_thumbnail(flat, framing), np.full((3, 48, 48), 9))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_what_is_no_number_becomes_the_mean(value: float) -> None:
+    pixels = np.full((2, 3, 4), 7.0, dtype=np.float32)
+    pixels[1, 2, 3] = value
+
+    found = normalized(pixels, Normalization((5.0, 5.0), (2.0, 2.0)))
+
+    assert found[1, 2, 3] == 0
+    assert (found == 1).sum() == pixels.size - 1
+
+
+def test_one_pixel_that_is_no_number_changes_no_label_far_away() -> None:
+    model = tiny_model()
+    pixels = picture(200, 300).astype(np.float32)
+    damaged = pixels.copy()
+    damaged[5, 5] = np.nan
+    expected = segment(pixels, model)
+
+    found = segment(damaged, model)
+
+    assert np.mean(found[100:, 150:] == expected[100:, 150:]) > 0.9
+    assert len(np.unique(found)) == len(np.unique(expected))

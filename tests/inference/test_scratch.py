@@ -61,3 +61,10 @@ def test_a_full_disk_is_refused_before_any_work_and_nothing_stays_open(
     gc.collect()
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(opened[0])
+
+
+def test_closing_twice_does_nothing(tmp_path: Path) -> None:
+    scratch = Scratch(1, (2, 3, 4), tmp_path)
+
+    scratch.close()
+    scratch.close()

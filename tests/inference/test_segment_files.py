@@ -55,7 +55,7 @@ def test_an_image_that_fails_does_not_stop_the_others(
 
     batch = segment_files(images, tmp_path / "out", model, Settings(), watcher=diary)
 
-    done = ["patches done", "writing done"]
+    done = ["patches done", "global part done", "writing done"]
     assert diary.lines == [
         *("starts a.tif", *done, "finishes a.tif"),
         *("starts b.tif", "fails b.tif"),

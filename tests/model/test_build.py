@@ -91,7 +91,7 @@ def test_backbones_whose_maps_end_in_channels_are_refused(monkeypatch: pytest.Mo
     monkeypatch.setattr(timm, "create_model", lambda *_, **__: network)
 
     with pytest.raises(ConfigurationError, match=r"expected maps \(N, C, H, W\)"):
-        build_backbone("test_resnet", 3)
+        build_backbone("test_resnet.r160_in1k", 3)  # a name that no other test has tried out
 
 
 def test_a_network_refuses_steps_whose_branch_it_lacks() -> None:

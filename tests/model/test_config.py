@@ -69,5 +69,5 @@ def test_impossible_normalizations_are_refused() -> None:
 
 
 def test_a_model_of_one_class_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="at least 2 classes, got 1"):
+    with pytest.raises(ConfigurationError, match="2 to 255 classes, got 1"):
         ModelConfig(classes=CLASSES[:1])

@@ -12,6 +12,7 @@ from rasterio.control import GroundControlPoint
 from rasterio.crs import CRS
 from rasterio.io import MemoryFile
 
+from glnet.errors import RasterError
 from glnet.geometry import Size, Window
 from glnet.raster import Georeference, Palette, Raster, open_raster
 from glnet.raster.gdal import gdal_settings
@@ -245,3 +246,17 @@ def test_a_real_photo_stored_upside_down_reads_as_displayed() -> None:
     # The decoders differ in how they enlarge the colours, which are stored at half the size.
     assert np.mean(difference) < 0.5
     assert np.quantile(difference, 0.99) <= 2
+
+
+@pytest.mark.parametrize("name", ["photo.jpg", "photo.vrt", "photo.tif"])
+def test_a_file_that_names_other_files_is_no_picture(tmp_path: Path, name: str) -> None:
+    secret = tmp_path / "secret.png"
+    Image.new("RGB", (8, 8)).save(secret)
+    (tmp_path / name).write_text(
+        '<VRTDataset rasterXSize="8" rasterYSize="8"><VRTRasterBand dataType="Byte" band="1">'
+        f"<SimpleSource><SourceFilename>{secret}</SourceFilename></SimpleSource>"
+        "</VRTRasterBand></VRTDataset>"
+    )
+
+    with pytest.raises(RasterError):
+        open_raster(tmp_path / name)

@@ -84,11 +84,16 @@ def test_unknown_options_list_the_known_ones(tmp_path: Path, option: str) -> Non
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("run: {seed: hello}", "run.seed"),
-        ("run: {device: tpu}", "'auto', 'cpu', 'cuda'"),
-        ("run: {pretrained: 3}", "run.pretrained"),
-        ("stages: {local: {epochs: 1.5}}", "stages.local.epochs"),
-        ("architecture: {backbone: [1]}", "architecture.backbone"),
+        ("run: {seed: hello}", "run.seed: expected a whole number, got hello"),
+        ("run: {device: tpu}", "run.device: expected one of 'auto', 'cpu', 'cuda', got tpu"),
+        ("run: {pretrained: 3}", "run.pretrained: expected true or false, got 3"),
+        ("stages: {local: {epochs: 1.5}}", "stages.local.epochs: expected a whole number, got 1.5"),
+        ("loss: {gamma: true}", "loss.gamma: expected a number, got True"),
+        ("architecture: {backbone: [1]}", "architecture.backbone: expected a text, got [1]"),
+        ("run: {seed: null}", "run.seed: expected a value such as 0, got null"),
+        ("run: null", "run holds keys (device, normalization,"),
+        ("run: fast", "run holds keys (device, normalization,"),
+        ("stages: {local: 3}", "stages: local holds keys (epochs, images, learning_rate,"),
     ],
 )
 def test_values_of_the_wrong_type_are_refused(tmp_path: Path, text: str, message: str) -> None:
@@ -113,6 +118,13 @@ def test_values_out_of_range_are_refused(tmp_path: Path, text: str, message: str
 )
 def test_missing_keys_are_named(tmp_path: Path, text: str, missing: str) -> None:
     assert missing in refused(tmp_path, text)
+
+
+@pytest.mark.parametrize("option", ["--data", "--stages.local"])
+def test_an_option_that_is_a_group_takes_no_value(tmp_path: Path, option: str) -> None:
+    said = refused(tmp_path, LEAST, option, "photos")
+
+    assert said == f"{option[2:]} is a group of keys; give one of them"
 
 
 @pytest.mark.parametrize("text", ["data: [", "a: b: c", "\tdata: a"])

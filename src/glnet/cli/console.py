@@ -49,10 +49,12 @@ class ProgressDisplay:
 
     Args:
         title: What is worked on.
+        lines: Whether there are lines where there is no terminal for a bar.
     """
 
-    def __init__(self, title: str) -> None:
+    def __init__(self, title: str, *, lines: bool = True) -> None:
         self._title = title
+        self._has_lines = lines
         console = Console(stderr=True)
         self._bar = (
             Progress(
@@ -81,7 +83,7 @@ class ProgressDisplay:
         if self._bar is not None:
             text = f"{self._title}: {phase}"
             self._bar.update(self._task, description=text, completed=done, total=total)
-        elif time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES:
+        elif self._has_lines and time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES:
             self._last_line = time.monotonic()
             complain(f"{self._title}: {phase} {done}/{total}{self._time_left(done, total)}")
 
@@ -90,6 +92,13 @@ class ProgressDisplay:
             return ""
         left = (time.monotonic() - self._phase_began) * (total - done) / done
         return f", about {left:.0f} s left"
+
+    def note(self, text: str) -> None:
+        """Print a line of its own, above the bar."""
+        if self._bar is not None:
+            self._bar.console.print(f"glnet: {text}", markup=False, highlight=False, soft_wrap=True)
+        else:
+            complain(text)
 
     def stop(self) -> None:
         """Take the bar away."""

@@ -22,8 +22,20 @@ def build_parser() -> ArgumentParser:
         help="GLOBAL.pth [GLOBAL2LOCAL.pth [LOCAL2GLOBAL.pth]], in this order",
     )
     parser.add_argument("--output", required=True, metavar="MODEL", help="folder to be made")
-    parser.add_argument("--patch-size", type=int, default=PUBLISHED_SIDE, metavar="N")
-    parser.add_argument("--thumbnail-size", type=int, default=PUBLISHED_SIDE, metavar="N")
+    parser.add_argument(
+        "--patch-size",
+        type=int,
+        default=PUBLISHED_SIDE,
+        metavar="N",
+        help="side of patches that the files were trained with, in pixels",
+    )
+    parser.add_argument(
+        "--thumbnail-size",
+        type=int,
+        default=PUBLISHED_SIDE,
+        metavar="N",
+        help="side of the thumbnail that the files were trained with, in pixels",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace a model that exists")
     parser.add_argument("--json", action="store_true", help="print what it became as JSON")
     return parser

@@ -1,23 +1,25 @@
 """``glnet demo``: watch GLNet train, beat its own branches and segment a large scene."""
 
 import time
+from contextlib import closing
 from pathlib import Path
 
 from jsonargparse import ArgumentParser, Namespace
 
-from glnet.cli.console import complain, say, say_json
+from glnet.cli.console import say, say_json
 from glnet.cli.scores import score_table
-from glnet.cli.train import show_moment
+from glnet.cli.training_display import TrainingDisplay
 
 
 def build_parser() -> ArgumentParser:
     """What the command takes."""
     parser = ArgumentParser(
         exit_on_error=False,
-        description="Draw scenes, train all stages, segment a scene of 4096x4096, show it all.",
+        description="Draw scenes, train all stages, segment a scene of 4096x4096 pixels, show it "
+        "all: some minutes on two cores.",
     )
-    parser.add_argument("--output", default="demo", metavar="FOLDER", help="must not exist")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--output", default="demo", metavar="FOLDER", help="a new or empty folder")
+    parser.add_argument("--seed", type=int, default=0, help="of scenes and training")
     parser.add_argument("--overwrite", action="store_true", help="replace an earlier demo")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     return parser
@@ -28,13 +30,15 @@ def run(options: Namespace) -> int:
     from glnet.demo import run_demo  # noqa: PLC0415 - imports Lightning
 
     began = time.monotonic()
-    result = run_demo(
-        Path(options.output),
-        lambda text: complain(f"{text} ({time.monotonic() - began:.0f} s so far)"),
-        show_moment,
-        seed=options.seed,
-        overwrite=options.overwrite,
-    )
+    with closing(TrainingDisplay()) as display:
+        result = run_demo(
+            Path(options.output),
+            lambda text: display.note(f"{text} ({time.monotonic() - began:.0f} s so far)"),
+            display.epoch,
+            steps=display.step,
+            seed=options.seed,
+            overwrite=options.overwrite,
+        )
     if options.json:
         say_json(result.to_dict())
         return 0

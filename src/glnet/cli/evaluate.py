@@ -16,17 +16,28 @@ def build_parser() -> ArgumentParser:
         description="IoU per class, mIoU and accuracy of every answer, at full resolution.",
     )
     parser.add_argument("model", metavar="MODEL", help="the model's folder")
-    parser.add_argument("data", metavar="DATA", help="folder with images, masks, dataset.yaml")
-    parser.add_argument("--split", default="validation", help="which images")
+    parser.add_argument(
+        "data", metavar="DATA", help="folder that holds images/, masks/, dataset.yaml"
+    )
+    parser.add_argument("--split", default="validation", help="which of its images")
     parser.add_argument(
         "--description", metavar="YAML", help="the dataset's description, if it lies elsewhere"
     )
     parser.add_argument("--output", metavar="REPORT.json", help="also write the report there")
-    parser.add_argument("--device", type=Literal["auto", "cpu", "cuda"], default="auto")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ...")
     parser.add_argument(
-        "--precision", type=Literal["float32", "bfloat16", "float16"], default="float32"
+        "--precision",
+        type=Literal["float32", "bfloat16", "float16"],
+        default="float32",
+        help="in which numbers it computes",
     )
-    parser.add_argument("--patch-batch", type=int, default=4, metavar="N")
+    parser.add_argument(
+        "--patch-batch",
+        type=int,
+        default=4,
+        metavar="N",
+        help="patches that enter the network at once; fewer take less memory",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace a report that exists")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     return parser

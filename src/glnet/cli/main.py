@@ -13,6 +13,9 @@ from glnet.errors import GLNetError
 
 FAILURE = 1
 
+TRAINING_LIBRARIES = {"lightning", "tensorboard"}
+"""What prediction does without; the extra ``train`` has them."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code.
@@ -30,17 +33,31 @@ def main(argv: Sequence[str] | None = None) -> int:
         return status
     except BrokenPipeError:  # Nobody reads on, such as after ``| head``: no news to anybody.
         pass
-    except (GLNetError, UsageError, OSError) as error:
-        complain(f"error: {error}")
-    except KeyboardInterrupt:
-        complain("interrupted; results that were finished are kept, no half-written one is left")
-    except MemoryError:
-        complain("error: not enough memory; close other programs, or work on fewer patches at once")
-    except Exception as error:
-        error.add_note("This is a mistake in glnet, not in how it was called; please report it.")
-        raise
+    except (Exception, KeyboardInterrupt) as error:
+        text = _in_words(error)
+        if text is None:
+            error.add_note(
+                "This is a mistake in glnet, not in how it was called; please report it."
+            )
+            raise
+        complain(text)
     _forget_unwritable_stdout()
     return FAILURE
+
+
+def _in_words(error: BaseException) -> str | None:
+    """What the user is told of an error; None for one that nobody foresaw."""
+    match error:
+        case GLNetError() | UsageError() | OSError():
+            return f"error: {error}"
+        case KeyboardInterrupt():
+            return "interrupted; results that were finished are kept, no half-written one is left"
+        case MemoryError():
+            return "error: not enough memory; close other programs or work on fewer patches at once"
+        case ModuleNotFoundError(name=name) if name in TRAINING_LIBRARIES:
+            return f"error: this needs {name}; install it with: pip install 'glnet[train]'"
+        case _:
+            return None
 
 
 def _keep_terminal_clean() -> None:
@@ -49,6 +66,7 @@ def _keep_terminal_clean() -> None:
         return
     warnings.simplefilter("ignore")
     logging.getLogger().addHandler(logging.NullHandler())
+    os.environ.setdefault("HF_HUB_VERBOSITY", "error")  # Where timm fetches weights from.
     # Libraries written in C print to the stream itself, such as libtiff on a full disk, beside the
     # error that we report. Python's own stderr moves to a copy of it, tracebacks included.
     sys.stderr = os.fdopen(os.dup(sys.stderr.fileno()), "w", buffering=1, errors="replace")

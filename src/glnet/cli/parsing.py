@@ -15,6 +15,8 @@ from importlib.metadata import version
 
 from jsonargparse import ArgumentParser
 
+from glnet.cli.help import make_readable
+
 COMMANDS = {
     "segment": "label every pixel of images of any size",
     "info": "say what a model is",
@@ -74,6 +76,7 @@ def _whole_parser(name: str, parser: ArgumentParser) -> ArgumentParser:
     for command, summary in COMMANDS.items():
         chosen = parser if command == name else ArgumentParser()
         commands.add_subcommand(command, chosen, help=summary)
+        make_readable(chosen, command)
     return whole
 
 
@@ -89,6 +92,8 @@ def _in_one_line(message: str, name: str, parser: ArgumentParser) -> str:
         return f"{_as_typed(first.removeprefix('--'), parser)}: {rest}"
     if first == "unrecognized arguments":
         return message + _suggestion(rest.split("=")[0].split()[0], parser._option_string_actions)
+    if not name and "not provided" in message:
+        return f"expected a command: {', '.join(COMMANDS)}; glnet --help says what they do"
     if name not in COMMANDS and "invalid choice" in message:
         return message + _suggestion(name, COMMANDS)
     return message

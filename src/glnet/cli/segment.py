@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 
 def build_parser() -> ArgumentParser:
     """What the command takes."""
-    parser = ArgumentParser(exit_on_error=False, description="Label every pixel of images.")
+    parser = ArgumentParser(
+        exit_on_error=False,
+        description="Label every pixel of images of any size. A label map has its image's size and "
+        "georeferencing, and the number of a class at every pixel.",
+    )
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="GeoTIFF, JPEG, PNG, JP2, ...")
     parser.add_argument("--model", required=True, metavar="MODEL", help="the model's folder")
     parser.add_argument(

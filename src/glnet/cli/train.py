@@ -1,13 +1,14 @@
 """``glnet train``: train the three stages on a folder of labelled images."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from contextlib import closing
 
-from glnet.cli.console import complain, say, say_json
+from jsonargparse import ArgumentParser
+
+from glnet.cli.console import say, say_json
+from glnet.cli.help import make_readable
 from glnet.cli.scores import score_table
-
-if TYPE_CHECKING:
-    from glnet.training.progress import Moment
+from glnet.cli.training_display import TrainingDisplay
 
 
 def run_words(words: Sequence[str]) -> int:
@@ -16,7 +17,7 @@ def run_words(words: Sequence[str]) -> int:
     from glnet.training.config_file import configuration_parser, read_config  # noqa: PLC0415
 
     if not words or {"--help", "-h"} & set(words):
-        configuration_parser().print_help()
+        _print_help(configuration_parser())
         return 0
     is_json = "--json" in words
     words = [word for word in words if word != "--json"]
@@ -25,7 +26,8 @@ def run_words(words: Sequence[str]) -> int:
 
     from glnet.training.run import train_and_evaluate  # noqa: PLC0415
 
-    result = train_and_evaluate(config, show_moment)
+    with closing(TrainingDisplay()) as display:
+        result = train_and_evaluate(config, display.epoch, display.step)
     if is_json:
         say_json(result.to_dict())
     else:
@@ -34,10 +36,12 @@ def run_words(words: Sequence[str]) -> int:
     return 0
 
 
-def show_moment(moment: "Moment") -> None:
-    """One line per epoch: where the stage is and how long it will take."""
-    seen = "" if moment.mean_iou is None else f", validation mIoU {100 * moment.mean_iou:.1f}"
-    complain(
-        f"{moment.stage}: epoch {moment.epoch} of {moment.epochs}, loss {moment.loss:.4f}{seen}, "
-        f"{moment.seconds:.0f} s, about {moment.seconds_left:.0f} s left in this stage"
+def _print_help(parser: ArgumentParser) -> None:
+    parser.usage = "glnet train CONFIG.yaml [--key value ...] [--json]"
+    parser.description = (
+        "Train the stages that CONFIG.yaml describes, then evaluate on the validation split. "
+        "Every key below stands in the file, and as an option wins over it; files to start from "
+        "are in configs/. Sizes are in pixels; defaults are the paper's where it says them."
     )
+    parser.add_argument("--json", action="store_true", help="print the scores as JSON")
+    make_readable(parser, "train").print_help()

@@ -42,7 +42,13 @@ def check_report(path: Path, *, overwrite: bool) -> None:
         OutputError: If it is no ``.json``, exists and may not be overwritten, or its folder is
             missing or closed to us.
     """
-    check_destination(path.absolute(), (".json",), overwrite)
+    path = path.absolute()
+    check_destination(path, (".json",), overwrite)
+    with partial_file(path) as partial:  # Some folders look open and take no file.
+        try:
+            partial.touch()
+        except OSError as error:
+            raise write_error(path, str(error.strerror)) from error
 
 
 def write_report(evaluation: Evaluation, path: Path, *, overwrite: bool = False) -> None:

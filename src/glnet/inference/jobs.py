@@ -30,8 +30,8 @@ def plan_jobs(
 ) -> tuple[Job, ...]:
     """Decide where the results of every image go, and make the folder for several.
 
-    One image goes to the file ``output``, or into it if that is a folder; several go into the
-    folder ``output``, as ``<stem>.tif``.
+    One image goes to the file ``output``, or into it if that is a folder or has no suffix; several
+    go into the folder ``output``, as ``<stem>.tif``.
 
     Raises:
         ConfigurationError: If there is no image.
@@ -40,16 +40,14 @@ def plan_jobs(
     if not images:
         raise ConfigurationError("expected at least one image, got none")
     output = Path(output)
-    if len(images) == 1 and not output.is_dir():
-        outputs = [output]
-    else:
-        outputs = [output / f"{Path(image).stem}.tif" for image in images]
+    is_file = len(images) == 1 and output.suffix != "" and not output.is_dir()
+    outputs = [output] if is_file else [output / f"{Path(image).stem}.tif" for image in images]
     jobs = tuple(
         Job(image, place, overlay_beside(place) if has_overlay else None)
         for image, place in zip(images, outputs, strict=True)
     )
     _require_apart(jobs)
-    if len(images) > 1:
+    if not is_file:
         _require_folder(output)
     return jobs
 

@@ -44,6 +44,8 @@ def chosen_device(name: str) -> str:
         device = torch.device(name)
     except RuntimeError as error:
         raise ConfigurationError(f"device must be auto, cpu or cuda, got {name}") from error
+    if device.type not in {"cpu", "cuda"}:
+        raise ConfigurationError(f"device must be auto, cpu or cuda, got {name}")
     found = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if device.type == "cuda" and (device.index or 0) >= found:
         raise ConfigurationError(
@@ -84,7 +86,8 @@ def is_out_of_memory(error: BaseException) -> bool:
 def forget_peak_device_bytes(device: str) -> None:
     """Start counting anew for `peak_device_bytes`."""
     if torch.device(device).type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
+        with torch.cuda.device(device):  # a device named by number is not known before
+            torch.cuda.reset_peak_memory_stats()
 
 
 def peak_device_bytes(device: str) -> int | None:

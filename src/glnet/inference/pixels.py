@@ -75,7 +75,8 @@ def framed(raster: Raster, model: Model) -> Raster:
     """
     if raster.bands != model.bands:
         raise InputMismatchError(
-            f"{raster.name} has {raster.bands} bands, the model takes {model.bands}"
+            f"{raster.name} has {raster.bands} bands, the model takes {model.bands}; a band that "
+            "the file marks as transparency (alpha) does not count"
         )
     least = LEAST_SIDE * model.config.framing.reduction
     if min(raster.size.height, raster.size.width) >= least:
@@ -84,10 +85,17 @@ def framed(raster: Raster, model: Model) -> Raster:
 
 
 def normalized(pixels: NDArray[Any], normalization: Normalization) -> Tensor:
-    """Turn (..., bands, height, width) of any dtype into what the network was trained on."""
+    """Turn (..., bands, height, width) of any dtype into what the network was trained on.
+
+    What is no finite number becomes the bands' mean: one NaN would reach every label through the
+    thumbnail.
+    """
     mean = np.asarray(normalization.mean, dtype=np.float32)[:, None, None]
     std = np.asarray(normalization.std, dtype=np.float32)[:, None, None]
-    return torch.from_numpy((pixels.astype(np.float32) - mean) / std)
+    values = (pixels.astype(np.float32) - mean) / std
+    if pixels.dtype.kind == "f":
+        np.nan_to_num(values, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
+    return torch.from_numpy(values)
 
 
 def read_thumbnail(raster: Raster, framing: Framing) -> NDArray[Any]:

@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import torch
@@ -13,9 +13,14 @@ from torch import Tensor
 
 from glnet.errors import OutputError
 
+if TYPE_CHECKING:
+    from io import BufferedRandom
+
 
 class Scratch:
     """Class scores of all patches at stride 4, float32, in an unnamed temporary file.
+
+    Read and written, not mapped: mapped pages would count as this process's memory.
 
     Args:
         patches: How many patches.
@@ -29,7 +34,9 @@ class Scratch:
     def __init__(
         self, patches: int, shape: Sequence[int], folder: str | Path | None = None
     ) -> None:
-        size = 4 * patches * int(np.prod(shape))
+        self.frame = torch.Size(shape)
+        self._patch_bytes = 4 * self.frame.numel()
+        size = self._patch_bytes * patches
         try:
             self._file = _reserved(size, folder)
         except OSError as error:
@@ -38,33 +45,38 @@ class Scratch:
                 f"cannot make a scratch file of {size / 2**20:.0f} MiB in {where}: {error}; "
                 "free some space or set TMPDIR"
             ) from error
-        self._scores = np.memmap(self._file, dtype=np.float32, mode="r+", shape=(patches, *shape))
-
-    @property
-    def frame(self) -> torch.Size:
-        """(K, h, w) of a patch."""
-        return torch.Size(self._scores.shape[1:])
 
     @property
     def classes(self) -> int:
         """How many classes a patch has scores for."""
-        return int(self._scores.shape[1])
+        return self.frame[0]
 
     def add(self, patch: int, scores: Tensor) -> None:
         """Add scores (K, h, w) to what is kept of a patch."""
-        self._scores[patch] += scores.detach().float().cpu().numpy()
+        self.write(patch, self.read(patch, torch.device("cpu")) + scores.detach().float().cpu())
 
     def write(self, patch: int, scores: Tensor) -> None:
-        """Keep the scores (K, h, w) of a patch."""
-        self._scores[patch] = scores.detach().float().cpu().numpy()
+        """Keep the scores (K, h, w) of a patch.
+
+        Raises:
+            OutputError: If the disk is full.
+        """
+        numbers = scores.detach().float().cpu().contiguous().numpy()
+        try:
+            self._file.seek(patch * self._patch_bytes)
+            self._file.write(numbers.data)
+        except OSError as error:
+            raise OutputError(f"cannot write the scratch file: {error}; free some space") from error
 
     def read(self, patch: int, device: torch.device) -> Tensor:
         """The scores (K, h, w) of a patch."""
-        return torch.from_numpy(np.array(self._scores[patch])).to(device)
+        numbers = np.empty(tuple(self.frame), dtype=np.float32)
+        self._file.seek(patch * self._patch_bytes)
+        self._file.readinto(numbers.data)
+        return torch.from_numpy(numbers).to(device)
 
     def close(self) -> None:
-        """Give the disk space back."""
-        del self._scores
+        """Give the disk space back; closing twice does nothing."""
         self._file.close()
 
     def __enter__(self) -> Self:
@@ -79,8 +91,8 @@ class Scratch:
         self.close()
 
 
-def _reserved(size: int, folder: str | Path | None) -> IO[bytes]:
-    """A file whose bytes are there: a full disk met later through the map kills the process."""
+def _reserved(size: int, folder: str | Path | None) -> "BufferedRandom":
+    """A file whose bytes are there, so that a full disk is met before the work."""
     file = tempfile.TemporaryFile(dir=folder, prefix="glnet-")  # noqa: SIM115
     try:
         _reserve(file.fileno(), size)

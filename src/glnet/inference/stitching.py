@@ -16,26 +16,27 @@ def stitch(
 
     The strip may be narrower than the grid's raster. Additions happen patch by patch in the grid's
     order, so that a pixel's sum does not depend on the strip's height.
+
+    Raises:
+        ValueError: If the strip is not inside the grid's raster.
     """
-    total: Tensor | None = None
-    for index, window in enumerate(grid):
-        top, bottom = max(strip.row, window.row), min(strip.row_stop, window.row_stop)
+    if not strip.is_inside(grid.raster):
+        raise ValueError(f"the strip {strip} lies outside the grid of {grid.raster}")
+    size = strip.size
+    total = torch.zeros(scratch.classes, size.height, size.width, device=device)
+    rows = taps(scratch.frame[1], grid.patch.height, sampling, device)
+    columns = taps(scratch.frame[2], grid.patch.width, sampling, device)
+    for number, first_row in enumerate(grid.rows):
+        top = max(strip.row, first_row)
+        bottom = min(strip.row_stop, first_row + grid.patch.height)
         if top >= bottom:
             continue
-        scores = scratch.read(index, device)
-        rows = taps(scores.shape[1], grid.patch.height, sampling, device)
-        columns = taps(scores.shape[2], grid.patch.width, sampling, device)
-        right = min(window.column_stop, strip.column_stop)
-        part = enlarge(
-            scores,
-            rows.part(top - window.row, bottom - window.row),
-            columns.part(0, right - window.column),
-        )
-        if total is None:
-            total = part.new_zeros(part.shape[0], strip.size.height, strip.size.width)
-        total[:, top - strip.row : bottom - strip.row, window.column : right] += part
-    if total is None:
-        raise ValueError("the strip lies outside the grid")
+        part_of_rows = rows.part(top - first_row, bottom - first_row)
+        for place, first_column in enumerate(grid.columns):
+            scores = scratch.read(number * len(grid.columns) + place, device)
+            right = min(first_column + grid.patch.width, strip.column_stop)
+            part = enlarge(scores, part_of_rows, columns.part(0, right - first_column))
+            total[:, top - strip.row : bottom - strip.row, first_column:right] += part
     return total
 
 

@@ -214,7 +214,7 @@ class _Run:
         self._see_patches(context, merger, progress)
         if merger is not None and thumbnail is not None:
             refined = self.network.see_again(thumbnail, merger.merged(thumbnail.dtype))
-            self._add_global_part(refined)
+            self._add_global_part(refined, progress)
             context = refined
         return None if context is None else context.logits[0].float()
 
@@ -254,7 +254,7 @@ class _Run:
         heard = self.exchange.hear(context.fused, output.fused.shape, patches)
         return local_part + aggregation.heard_part(heard)
 
-    def _add_global_part(self, refined: BranchOutput) -> None:
+    def _add_global_part(self, refined: BranchOutput, progress: Progress) -> None:
         scratch = self.kept.get(Answer.AGGREGATED)
         if scratch is None or self.network.aggregation is None:
             return
@@ -263,6 +263,7 @@ class _Run:
             heard = self.exchange.hear(refined.fused, scratch.frame, patches)
             for k, part in zip(indices, self.network.aggregation.heard_part(heard), strict=True):
                 scratch.add(k, part)
+            progress("global part", indices[-1] + 1, len(self.grid))
 
     def _keep(self, answer: Answer, indices: list[int], scores: Tensor) -> None:
         if answer not in self.wanted:

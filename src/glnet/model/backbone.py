@@ -1,5 +1,6 @@
 """Backbones by their timm name: four maps at strides 4, 8, 16 and 32."""
 
+from functools import lru_cache
 from typing import cast
 
 import timm
@@ -57,11 +58,12 @@ def build_backbone(
     return Backbone(network), list(_info(network).channels())
 
 
-def _level_indices(name: str) -> list[int]:
+@lru_cache(maxsize=16)
+def _level_indices(name: str) -> tuple[int, ...]:
     """Which of a network's maps are C2..C5, tried out: what a network promises it may not keep."""
     trial = timm.create_model(name, features_only=True, pretrained=False).eval()
     strides, channels = _info(trial).reduction(), _info(trial).channels()
-    indices = [strides.index(stride) for stride in STRIDES]
+    indices = tuple(strides.index(stride) for stride in STRIDES)
     maps = trial.to("meta")(torch.zeros(1, 3, *TRIAL_SIZE, device="meta"))  # nothing is computed
     for index in indices:
         if maps[index].ndim != 4 or maps[index].shape[1] != channels[index]:

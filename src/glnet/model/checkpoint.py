@@ -25,6 +25,10 @@ CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 
 
+SECTIONS = {"architecture", "framing", "normalization", "training_extent"}
+"""The keys of ``config.json`` that hold objects."""
+
+
 @dataclass(frozen=True)
 class Model:
     """A network with all that prediction needs to know about it."""
@@ -144,6 +148,8 @@ def _write(model: Model, folder: Path) -> None:
     (folder / CONFIG_FILE).write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
     weights = {name: of.detach().cpu().contiguous() for name, of in _weights(model).items()}
     save_file(weights, folder / WEIGHTS_FILE)
+    # Written for its owner alone, where others may read the description beside it.
+    (folder / WEIGHTS_FILE).chmod((folder / CONFIG_FILE).stat().st_mode)
     if (folder / WEIGHTS_FILE).stat().st_size < sum(of.nbytes for of in weights.values()):
         raise OSError("fewer bytes arrived on the disk than were written; is it full?")
 
@@ -157,6 +163,10 @@ def _parse(path: Path, values: dict[str, object]) -> ModelConfig:
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(ModelConfig, "model")
     known = {key: value for key, value in values.items() if key not in ("format", "glnet")}
+    for key in SECTIONS & known.keys():
+        if not isinstance(known[key], dict | None):
+            # The parser would take a text for the name of a file and open it.
+            raise CheckpointError(f"{path} does not describe a model: {key} is no object")
     for key in _nulls(known):
         raise CheckpointError(f"{path} does not describe a model: {key} is null")
     try:

@@ -4,10 +4,11 @@ All of it travels in the checkpoint's ``config.json``. Defaults come from the pa
 unless their comment says otherwise.
 """
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
-from glnet.data.classes import ClassInfo
+from glnet.data.classes import IGNORE_INDEX, ClassInfo
 from glnet.errors import ConfigurationError
 from glnet.geometry import GridRule, PatchGrid, Size, patch_grid
 from glnet.model.resampling import Sampling
@@ -132,6 +133,10 @@ class Normalization:
     def __post_init__(self) -> None:
         if len(self.mean) != len(self.std) or not self.mean:
             raise ConfigurationError("normalization needs a mean and a std for every band")
+        if not all(math.isfinite(value) for value in (*self.mean, *self.std)):
+            raise ConfigurationError(
+                f"normalization needs finite numbers, got mean {self.mean} and std {self.std}"
+            )
         if not all(value > 0 for value in self.std):
             raise ConfigurationError(f"normalization needs positive std, got {self.std}")
 
@@ -154,7 +159,7 @@ class ModelConfig:
     """All that prediction needs beside the weights.
 
     Raises:
-        ConfigurationError: If there are fewer than two classes.
+        ConfigurationError: If there are under 2 or over 255 classes, or two of one name.
     """
 
     classes: tuple[ClassInfo, ...]
@@ -164,5 +169,9 @@ class ModelConfig:
     training_extent: TrainingExtent | None = None
 
     def __post_init__(self) -> None:
-        if len(self.classes) < 2:
-            raise ConfigurationError(f"a model needs at least 2 classes, got {len(self.classes)}")
+        if not 2 <= len(self.classes) <= IGNORE_INDEX:
+            raise ConfigurationError(
+                f"a model needs 2 to {IGNORE_INDEX} classes, got {len(self.classes)}"
+            )
+        if len({info.name for info in self.classes}) < len(self.classes):
+            raise ConfigurationError("the names of a model's classes must differ")

@@ -20,14 +20,15 @@ DECODED_WHOLE = frozenset({"JPEG", "PNG", "WEBP", "GIF", "BIGGIF"})
 
 PICTURE_DRIVERS = (
     *("GTiff", "JPEG", "PNG", "JP2OpenJPEG", "JP2KAK", "JP2ECW", "JP2MrSID", "WEBP", "GIF"),
-    *("BIGGIF", "BMP", "PNM", "TGA", "SGI", "VRT", "HFA", "ENVI", "EHdr", "ERS", "PCIDSK", "MRF"),
+    *("BIGGIF", "BMP", "PNM", "TGA", "SGI", "HFA", "ENVI", "EHdr", "PCIDSK"),
     *("NITF", "ILWIS", "RMF", "SAGA", "RRASTER", "PCRaster", "AAIGrid", "GRASSASCIIGrid", "DTED"),
     *("SRTMHGT", "USGSDEM", "GSBG", "GS7BG", "GSAG", "KEA", "ECW", "MrSID", "SNAP_TIFF"),
 )
 """The only formats that are tried.
 
-GDAL would also take vector data, tables of coordinates, databases and small text files that name
-a server for pictures; none of these may be opened because a file of that kind lies in a folder.
+GDAL would also take vector data, tables of coordinates, databases, and small text files that name
+a server for pictures or other files (VRT, MRF and ERS among them); none of these may be opened
+because a file of that kind lies in a folder.
 """
 
 VIRTUAL_PREFIX = "/vsi"

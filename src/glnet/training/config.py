@@ -34,7 +34,10 @@ Placement = Literal["grid", "random"]
 """Which patches of an image a step sees: members of the grid (paper), or anywhere."""
 
 Start = Literal["context", "fresh"]
-"""Where a branch's weights start: at the trained context branch's, or fresh (or timm's)."""
+"""Where a branch's weights start: at the trained context branch's, or fresh (or timm's).
+
+The aggregation starts as the local branch's classifier in either case (`starting.py`).
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +109,8 @@ class StageConfig:
         epochs: How often every training image is seen; 0 leaves the stage out.
         learning_rate: Of Adam at the start.
         images: Images per optimiser step.
-        patches: Patches per image and step (stages that see patches); 0 takes the whole grid.
+        patches: Patches per image and step (stages that see patches); their graphs are held at
+            once. 0 takes the whole grid.
         start: Where the branch's weights start.
 
     Raises:
@@ -116,7 +120,7 @@ class StageConfig:
     epochs: int
     learning_rate: float
     images: int = 6
-    patches: int = 0
+    patches: int = 6
     start: Start = "context"
 
     def __post_init__(self) -> None:

@@ -4,9 +4,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import yaml
-from jsonargparse import ArgumentParser
+from jsonargparse import ArgumentParser, Namespace
 
 from glnet.errors import ConfigurationError, GLNetError
 from glnet.training.config import TrainingConfig
@@ -15,6 +16,20 @@ UNKNOWN_KEY = re.compile(
     r"(?:Group '([^']+)' does not accept o|O)ption '([^']+)'|unrecognized arguments: --([\w.-]+)"
 )
 """How the parser complains of a key in a file and of one on the command line."""
+
+REWORDINGS = (
+    (r'Parser key "([^"]+)": Unable to load config.*', r"\1 is a group of keys; give one of them"),
+    (r'Parser key "([^"]+)":', r"\1:"),
+    (r"Expected an? <class 'int'>\.", "expected a whole number."),
+    (r"Expected an? <class 'float'>\.", "expected a number."),
+    (r"Expected an? <class 'bool'>\.", "expected true or false."),
+    (r"Expected an? <class 'str'>\.", "expected a text."),
+    (r"Expected an? typing\.Literal\[(.*?)\]\.", r"expected one of \1."),
+    (r"\. Got value: ", ", got "),
+    (r"^argument ", ""),
+    (r"the following arguments are required: (.*)", r"nothing is given for \1"),
+)
+"""From jsonargparse's words to those of somebody who writes a configuration."""
 
 
 def configuration_parser() -> ArgumentParser:
@@ -34,13 +49,14 @@ def read_config(file: str | Path | None, overrides: Sequence[str] = ()) -> Train
         ConfigurationError: If the file is missing or no YAML, a key is unknown, or a value is of
             the wrong type or out of range.
     """
-    if file is not None:
-        _check_yaml(Path(file))
     parser = configuration_parser()
+    if file is not None:
+        _check_groups(str(file), _read_yaml(Path(file)), parser.get_defaults().as_dict())
     arguments = [*(["--config", str(file)] if file is not None else []), *overrides]
     try:
         values = parser.parse_args(arguments)
         values.pop("config", None)
+        _refuse_nulls(values, parser.get_defaults())
         config = TrainingConfig(**vars(parser.instantiate(values)))
     except GLNetError:
         raise
@@ -59,7 +75,7 @@ def _with_description(config: TrainingConfig, file: str | Path | None) -> Traini
     return replace(config, data=replace(config.data, description=str(beside)))
 
 
-def _check_yaml(file: Path) -> None:
+def _read_yaml(file: Path) -> dict[str, Any]:
     if not file.is_file():
         raise ConfigurationError(f"no such configuration file: {file}")
     try:
@@ -68,13 +84,33 @@ def _check_yaml(file: Path) -> None:
         raise ConfigurationError(f"{file} is no readable YAML: {_one_line(error)}") from error
     if not isinstance(values, dict):
         raise ConfigurationError(f"{file}: expected keys such as data and output, got {values!r}")
+    return values
+
+
+def _check_groups(where: str, values: dict[str, Any], defaults: dict[str, Any]) -> None:
+    """Refuse a value where a group of keys should be; the parser takes it for a file's name."""
+    for key, value in values.items():
+        known = defaults.get(key)
+        if not isinstance(known, dict):
+            continue
+        if not isinstance(value, dict):
+            listed = ", ".join(sorted(known))
+            raise ConfigurationError(f"{where}: {key} holds keys ({listed}), got {value!r}")
+        _check_groups(f"{where}: {key}", value, known)
+
+
+def _refuse_nulls(values: Namespace, defaults: Namespace) -> None:
+    """The parser lets null pass for any type."""
+    for key, default in defaults.items():
+        if default is not None and values[key] is None:
+            raise ConfigurationError(f"{key}: expected a value such as {default}, got null")
 
 
 def _explained(error: Exception, parser: ArgumentParser) -> str:
     """The parser's complaint in one line; of a key that is not known, with those that are."""
     complaint = _one_line(error)
     if (strange := UNKNOWN_KEY.search(complaint)) is None:
-        return complaint
+        return _reworded(complaint)
     key = ".".join(part for part in strange.groups() if part)
     keys = list(parser.get_defaults().keys())
     group = ""
@@ -86,6 +122,12 @@ def _explained(error: Exception, parser: ArgumentParser) -> str:
             listed = ", ".join(sorted(known - {"config"}))
             return f"unknown key {group}{part}; known here: {listed}"
         group += f"{part}."
+    return complaint
+
+
+def _reworded(complaint: str) -> str:
+    for pattern, replacement in REWORDINGS:
+        complaint = re.sub(pattern, replacement, complaint)
     return complaint
 
 

@@ -14,12 +14,13 @@ from glnet.data import DatasetDescription, SegmentationFolder
 from glnet.errors import ConfigurationError, DatasetError
 from glnet.geometry import Size
 from glnet.inference.machine import chosen_device
-from glnet.inference.pixels import LEAST_SIDE
 from glnet.model.checkpoint import Model, new_model
 from glnet.model.config import Framing, ModelConfig, Normalization, TrainingExtent
 from glnet.model.glnet import GLNet
 from glnet.raster import Raster, open_raster, thumbnail
+from glnet.training.checking import check_framing, check_image, check_splits
 from glnet.training.config import NormalizationRule, Placement, StageConfig, TrainingConfig
+from glnet.training.progress import Steps, unseen
 from glnet.training.samples import (
     Choice,
     LabelledImage,
@@ -64,6 +65,7 @@ class Run:
     Args:
         config: All of it.
         folder: The labelled images.
+        steps: Told while they are read for the first time.
 
     Raises:
         ConfigurationError: If the configuration asks for what cannot be.
@@ -71,20 +73,20 @@ class Run:
         RasterError: If an image cannot be read.
     """
 
-    def __init__(self, config: TrainingConfig, folder: SegmentationFolder) -> None:
+    def __init__(
+        self, config: TrainingConfig, folder: SegmentationFolder, steps: Steps = unseen
+    ) -> None:
         self.config = config
         chosen_device(config.run.device)
-        _check_framing(config.framing)
+        check_framing(config.framing)
         lightning.seed_everything(config.run.seed, verbose=False)
         training = folder.split(config.data.train)
         validation = folder.split(config.data.validation)
+        check_splits(folder, (config.data.train, config.data.validation), config.framing, steps)
         normalization, extent = look_at(
             [sample.image for sample in training], config.framing, config.run.normalization
         )
-        for sample in validation:
-            with open_raster(sample.image) as raster:
-                _check_image(raster, config.framing, normalization.bands)
-        self.model = new_model(
+        self.model = _model_to_train(
             ModelConfig(
                 classes=folder.description.classes,
                 architecture=config.architecture,
@@ -191,6 +193,17 @@ class Run:
         )
 
 
+def _model_to_train(config: ModelConfig, *, pretrained: bool) -> Model:
+    try:
+        return new_model(config, pretrained=pretrained)
+    except OSError as error:  # Only what timm fetches or has kept can be missing here.
+        raise ConfigurationError(
+            f"run.pretrained: the weights of {config.architecture.backbone} cannot be fetched: "
+            f"{str(error).rstrip('.')}; connect once, "
+            "or set run.pretrained: false to start from fresh weights"
+        ) from error
+
+
 def _reseed(_: int) -> None:
     """Give a reading process luck of its own, new in every epoch; all start as copies of us."""
     worker: Any = get_worker_info()
@@ -229,7 +242,7 @@ def look_at(
     statistics: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []
     for path in images:
         with open_raster(path) as raster:
-            _check_image(raster, framing, len(statistics[0][0]) if statistics else raster.bands)
+            check_image(raster, framing, len(statistics[0][0]) if statistics else raster.bands)
             sizes.append(raster.size)
             statistics.append(_statistics(raster, framing, rule))
     means, squares = (np.mean(of, axis=0) for of in zip(*statistics, strict=True))
@@ -237,29 +250,6 @@ def look_at(
         smallest=min(sizes, key=lambda of: of.area), largest=max(sizes, key=lambda of: of.area)
     )
     return _normalization(means, squares, rule), extent
-
-
-def _check_framing(framing: Framing) -> None:
-    smallest = min(framing.patch_size, framing.thumbnail_size)
-    if smallest <= LEAST_SIDE:
-        raise ConfigurationError(
-            f"training needs patch_size and thumbnail_size over {LEAST_SIDE}, got {smallest}: "
-            "batch normalisation has no variance over a single value"
-        )
-
-
-def _check_image(raster: Raster, framing: Framing, bands: int) -> None:
-    if raster.bands != bands:
-        raise DatasetError(
-            f"{raster.name} has {raster.bands} bands, the images before have {bands}; "
-            "images of a dataset must have the same bands"
-        )
-    least = LEAST_SIDE * framing.reduction
-    if min(raster.size.height, raster.size.width) <= least:
-        raise DatasetError(
-            f"{raster.name} is {raster.size}, training needs sides over {least} px; "
-            "leave it out of the split"
-        )
 
 
 def _statistics(

@@ -32,19 +32,29 @@ class Moment:
 
 
 Report = Callable[[Moment], None]
+"""Told after every epoch."""
+
+Steps = Callable[[str, int, int], None]
+"""Told after every step: the stage, how many of its steps are done, how many there are."""
+
+
+def unseen(stage: str, done: int, total: int) -> None:
+    """Steps that nobody watches."""
 
 
 class StageProgress(Callback):
-    """Tells a report after every epoch how far a stage is.
+    """Tells how far a stage is.
 
     Args:
         stage: Its name.
-        report: Told.
+        report: Told after every epoch.
+        steps: Told after every step.
     """
 
-    def __init__(self, stage: str, report: Report) -> None:
+    def __init__(self, stage: str, report: Report, steps: Steps = unseen) -> None:
         self._stage = stage
         self._report = report
+        self._steps = steps
         self._began = time.monotonic()
         self._losses: list[float] = []
 
@@ -55,6 +65,7 @@ class StageProgress(Callback):
         **__: object,
     ) -> None:
         """Remember the step's loss."""
+        self._steps(self._stage, trainer.global_step, int(trainer.estimated_stepping_batches))
         loss = trainer.callback_metrics.get("train/loss")
         if loss is not None:
             self._losses.append(float(loss))

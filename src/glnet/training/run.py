@@ -26,18 +26,19 @@ from typing import Any
 
 import lightning
 import yaml
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from glnet.data import SegmentationFolder
-from glnet.errors import OutputError
+from glnet.errors import GLNetError, OutputError
 from glnet.evaluation.evaluate import evaluate_folder
 from glnet.evaluation.report import Evaluation
 from glnet.inference.streaming import Settings
 from glnet.model.checkpoint import Model, save_model
 from glnet.training.config import TrainingConfig
+from glnet.training.keeping import WholeCheckpoints
 from glnet.training.preparation import Run, Stage, as_trained
-from glnet.training.progress import Report, StageProgress
+from glnet.training.progress import Report, StageProgress, Steps, unseen
 from glnet.training.stages import StageModule
 
 
@@ -53,32 +54,37 @@ class RunResult:
         return {"model": str(self.model), **self.evaluation.to_dict()}
 
 
+WORKER = "in DataLoader worker process"
+"""Stands in an error that has come from a reading process, before all of its traceback."""
+
 PACKAGES = ("glnet", "torch", "timm", "lightning", "rasterio", "numpy")
 
 
-def train(config: TrainingConfig, report: Report) -> Model:
+def train(config: TrainingConfig, report: Report, steps: Steps = unseen) -> Model:
     """Train all stages and leave the model in ``output/model``.
 
     Args:
         config: All of it.
         report: Told after every epoch.
+        steps: Told after every step, and after every image that is checked before the first.
 
     Raises:
         ConfigurationError: If the configuration asks for what cannot be.
         DatasetError: If the images are not as described.
-        OutputError: If the output folder exists with something in it, or is not writable.
+        OutputError: If the output folder exists with something in it, or is not writable, or the
+            disk is full.
         RasterError: If an image cannot be read.
     """
     folder = SegmentationFolder.open(config.data.folder, config.data.description)
     output = _new_folder(Path(config.output))
-    run = Run(config, folder)
+    run = Run(config, folder, steps)
     stages = run.stages()
     _write_text(output / "config.yaml", yaml.safe_dump(_plain(config), sort_keys=False))
     seconds: dict[str, float] = {}
     for stage in stages:
         run.start(stage)
         began = time.monotonic()
-        _fit(stage, config, output, report)
+        _fit(stage, config, output, [StageProgress(stage.name, report, steps)])
         seconds[stage.name] = round(time.monotonic() - began, 1)
         run.network.eval()
         save_model(as_trained(run.model, stage.name), output / "stages" / stage.name)
@@ -87,13 +93,13 @@ def train(config: TrainingConfig, report: Report) -> Model:
     return run.model
 
 
-def train_and_evaluate(config: TrainingConfig, report: Report) -> RunResult:
+def train_and_evaluate(config: TrainingConfig, report: Report, steps: Steps = unseen) -> RunResult:
     """Train, then evaluate all answers on the validation split at full resolution.
 
     Raises:
         ConfigurationError, DatasetError, OutputError, RasterError: As `train`.
     """
-    train(config, report)
+    train(config, report, steps)
     output = Path(config.output)
     evaluation = evaluate_folder(
         output / "model",
@@ -106,12 +112,11 @@ def train_and_evaluate(config: TrainingConfig, report: Report) -> RunResult:
     return RunResult(output / "model", evaluation)
 
 
-def _fit(stage: Stage, config: TrainingConfig, output: Path, report: Report) -> None:
+def _fit(stage: Stage, config: TrainingConfig, output: Path, progress: list[StageProgress]) -> None:
     module = StageModule(stage.step, stage.config, config.run)
     logs = output / "logs"
-    progress: list[Callback] = [StageProgress(stage.name, report)]
     checkpoints = ModelCheckpoint(output / "checkpoints" / stage.name, filename="last")
-    with _quiet(), _interruptible():
+    with _quiet(), _interruptible(), _told_where(stage.name, output):
         trainer = lightning.Trainer(
             accelerator={"cuda": "gpu"}.get(config.run.device, config.run.device),
             devices=1,
@@ -119,6 +124,7 @@ def _fit(stage: Stage, config: TrainingConfig, output: Path, report: Report) -> 
             max_epochs=stage.config.epochs,
             logger=[TensorBoardLogger(logs, stage.name, ""), CSVLogger(logs, stage.name, "")],
             callbacks=[*progress, checkpoints],
+            plugins=[WholeCheckpoints()],
             check_val_every_n_epoch=min(config.run.validate_every, stage.config.epochs),
             num_sanity_val_steps=0,
             log_every_n_steps=1,
@@ -152,6 +158,22 @@ def _interruptible() -> Iterator[None]:
     except SystemExit:
         signal.signal(signal.SIGINT, handler)
         raise KeyboardInterrupt from None
+
+
+@contextmanager
+def _told_where(stage: str, output: Path) -> Iterator[None]:
+    """Say where loggers, which only know a reason, could not write; drop workers' tracebacks."""
+    try:
+        yield
+    except GLNetError as error:
+        if WORKER not in str(error):
+            raise
+        _, _, reason = str(error).rstrip().splitlines()[-1].partition(": ")
+        raise type(error)(reason) from error
+    except OSError as error:
+        raise OutputError(
+            f"stage {stage} cannot go on in {output}: {error}; is there room on the disk?"
+        ) from error
 
 
 def _new_folder(output: Path) -> Path:

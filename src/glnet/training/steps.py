@@ -137,7 +137,7 @@ class RefinedStep:
     """The global branch that hears all patches learns, with the aggregation; the rest is frozen.
 
     Every patch of an image is run once without a graph and merged; of the patches that train, the
-    fused maps are kept. Memory does not grow with the number of patches of the image.
+    fused maps are kept: memory grows with those, not with the patches of the image.
 
     Args:
         network: With all three branches and an aggregation layer.

@@ -1,0 +1,55 @@
+"""What is seen of a training: a line per epoch, and on a terminal a bar below them."""
+
+from typing import TYPE_CHECKING
+
+from glnet.cli.console import ProgressDisplay, complain
+
+if TYPE_CHECKING:
+    from glnet.training.progress import Moment
+
+STAGES = ("context", "local", "refined")
+
+
+class TrainingDisplay:
+    """Shows epochs as lines on stderr, and the steps of the running stage as a bar on a terminal.
+
+    Shown until `close`.
+    """
+
+    def __init__(self) -> None:
+        self._bar: ProgressDisplay | None = None
+
+    def epoch(self, moment: "Moment") -> None:
+        """Where the stage is after an epoch, and how long it will take."""
+        self.note(epoch_line(moment))
+
+    def step(self, stage: str, done: int, total: int) -> None:
+        """So many steps of a stage are done."""
+        if self._bar is None:
+            # Stages have a line per epoch; what comes before them has none.
+            self._bar = ProgressDisplay("training", lines=stage not in STAGES)
+        self._bar.advance(stage, done, total)
+        if done == total:
+            self.close()
+
+    def note(self, text: str) -> None:
+        """A line above the bar."""
+        if self._bar is None:
+            complain(text)
+        else:
+            self._bar.note(text)
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+
+def epoch_line(moment: "Moment") -> str:
+    """Loss, what the validation split says if it was looked at, and the time left."""
+    seen = "" if moment.mean_iou is None else f", validation mIoU {100 * moment.mean_iou:.1f}"
+    return (
+        f"{moment.stage}: epoch {moment.epoch} of {moment.epochs}, loss {moment.loss:.4f}{seen}, "
+        f"{moment.seconds:.0f} s, about {moment.seconds_left:.0f} s left in this stage"
+    )

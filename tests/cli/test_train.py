@@ -1,0 +1,184 @@
+"""``glnet train``: what it prints, writes and refuses."""
+
+import json
+import re
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+import yaml
+from PIL import Image
+
+from glnet.cli.training_display import TrainingDisplay
+from glnet.model.checkpoint import load_model
+from glnet.training.checking import CHECKING
+from tests.cli.commands import files_of_at_most, only_line, run, start
+from tests.cli.tiny_training import write_config, write_data
+
+Captured = pytest.CaptureFixture[str]
+
+PATIENCE_S = 100
+
+EPOCH = re.compile(
+    r"glnet: (\w+): epoch (\d+) of (\d+), loss \d\.\d{4}(, validation mIoU \d+\.\d)?, "
+    r"\d+ s, about \d+ s left in this stage"
+)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_data(tmp_path_factory.mktemp("train"))
+
+
+@pytest.fixture
+def config(data: Path, tmp_path: Path) -> Path:
+    return write_config(tmp_path, data)
+
+
+def test_three_stages_become_a_model_and_a_table(
+    config: Path, tmp_path: Path, capfd: Captured
+) -> None:
+    status = run("train", config)
+
+    out, err = capfd.readouterr()
+    assert status == 0
+    for row in ("global branch", "local branch", "GLNet", "terrain", "lake in blue country"):
+        assert row in out
+    assert out.endswith(
+        f"the model is in {tmp_path}/run/model, the run explains itself in {tmp_path}/run\n"
+    )
+    epochs = [EPOCH.fullmatch(line) for line in err.splitlines()]
+    assert [of and of[1] for of in epochs] == ["context", "local", "refined"]
+    assert load_model(tmp_path / "run" / "model").network.refined is not None
+    assert (tmp_path / "run" / "report.json").is_file()
+
+
+def test_options_win_over_the_file(
+    config: Path, data: Path, tmp_path: Path, capfd: Captured
+) -> None:
+    words = ("--output", tmp_path / "other", "--stages.context.epochs", 2, "--run.seed=7")
+
+    status = run("train", config, *words, "--stages.refined.epochs", "0")
+
+    lines = capfd.readouterr().err.splitlines()
+    assert status == 0
+    assert [EPOCH.fullmatch(line)[1] for line in lines] == ["context"] * 2 + ["local"]  # type: ignore[index]
+    written = yaml.safe_load((tmp_path / "other" / "config.yaml").read_text())
+    assert (written["run"]["seed"], written["data"]["folder"]) == (7, str(data))
+    assert not (tmp_path / "run").exists()
+
+
+def test_json_is_all_that_is_printed(config: Path, tmp_path: Path, capfd: Captured) -> None:
+    status = run("train", config, "--json")
+
+    told = json.loads(capfd.readouterr().out)
+    assert status == 0
+    assert told["model"] == str(tmp_path / "run" / "model")
+    assert list(told["answers"]) == ["global", "local", "aggregated"]
+    assert told["images"] == 1
+
+
+def test_help_explains_every_key_and_needs_no_training_library() -> None:
+    process = start("train", "--help", before="sys.modules['lightning'] = None")
+    out, err = process.communicate(timeout=PATIENCE_S)
+
+    assert (process.returncode, err) == (0, "")
+    assert out.startswith("usage: glnet train CONFIG.yaml [--key value ...] [--json]\n")
+    for words in ("--data.folder FOLDER", "--stages.refined.epochs EPOCHS", "default: 500"):
+        assert words in out
+    for words in ("Literal", "default: null", "Path to a configuration file"):
+        assert words not in out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("nowhere.yaml", "no such configuration file: nowhere.yaml"),
+        ("{config} --colour red", "unknown key colour; known here: architecture, data"),
+        ("{config} --data.colour red", "unknown key data.colour; known here: cache_mib"),
+        ("{config} --stages.local.epoch 3", "unknown key stages.local.epoch; known here: epochs"),
+        ("{config} --stages.local.epochs x", "stages.local.epochs: expected a whole number, got x"),
+        ("{config} --run.device tpu", "run.device: expected one of 'auto', 'cpu', 'cuda', got tpu"),
+        ("{config} --data.flips maybe", "data.flips: expected true or false, got maybe"),
+        ("{config} --data photos", "data is a group of keys"),
+        ("{config} --data.train nobody", "no split 'nobody'; known are train, validation"),
+        ("{config} --data.folder nowhere", "nowhere/dataset.yaml"),
+        ("{config} --output", "--output: expected one argument"),
+        ("{config} --output {config}/run", "cannot make the output folder {config}/run"),
+        ("{config} --output {config}", "{config} exists and is not empty"),
+        ("{config} more", "unrecognized arguments: more"),
+        ("--output o", "nothing is given for data.folder"),
+    ],
+)
+def test_wrong_words_are_told_in_one_line(
+    words: str, said: str, config: Path, capfd: Captured
+) -> None:
+    status = run("train", *words.format(config=config).split())
+
+    assert status == 1
+    assert said.format(config=config) in only_line(capfd)
+
+
+def test_a_faulty_mask_is_told_before_the_first_epoch(
+    config: Path, data: Path, tmp_path: Path, capfd: Captured
+) -> None:
+    copy = Path(shutil.copytree(data, tmp_path / "copy"))
+    Image.new("L", (3, 3)).save(copy / "masks" / "validation_000.png")
+
+    status = run("train", config, "--data.folder", copy)
+
+    assert status == 1
+    line = only_line(capfd)
+    assert f"{copy}/masks/validation_000.png: expected the mask to be as large as its" in line
+    assert list((tmp_path / "run").iterdir()) == []
+
+
+def test_a_full_disk_leaves_no_half_of_a_file(
+    config: Path, tmp_path: Path, capfd: Captured
+) -> None:
+    with files_of_at_most(100_000):
+        status = run("train", config)
+
+    *_, line = capfd.readouterr().err.splitlines()
+    assert status == 1
+    assert "checkpoints/context/last.ckpt could not be written whole" in line
+    names = {path.name for path in (tmp_path / "run").rglob("*") if path.is_file()}
+    assert not names & {"last.ckpt", "model.safetensors", "config.json", "report.json"}
+    assert not any(name.endswith(".partial") for name in names)
+
+
+def test_ctrl_c_ends_it_in_one_line_and_keeps_finished_stages(config: Path, tmp_path: Path) -> None:
+    # As at a terminal, even where these tests run in the background.
+    before = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+
+    process = start("train", config, "--stages.local.epochs", 10_000, before=before)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "local: epoch 2" in line:
+            break
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=PATIENCE_S)
+
+    assert (process.returncode, out) == (1, "")
+    assert err.splitlines()[-1].startswith("glnet: interrupted")
+    assert all(EPOCH.fullmatch(line) for line in err.splitlines()[:-1])
+    assert [path.name for path in (tmp_path / "run" / "stages").iterdir()] == ["context"]
+    assert not (tmp_path / "run" / "model").exists()
+
+
+def test_lines_without_a_terminal_tell_of_checking_but_not_of_steps(
+    monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    monkeypatch.setattr("glnet.cli.console.SECONDS_BETWEEN_LINES", 0)
+    display = TrainingDisplay()
+
+    for phase in (CHECKING, "context"):
+        display.step(phase, 1, 2)
+        display.step(phase, 2, 2)
+    display.close()
+
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.partition(",")[0] for line in lines] == [
+        f"glnet: training: {CHECKING} {done}/2" for done in (1, 2)
+    ]
