@@ -11,7 +11,6 @@ import argparse
 import json
 import os
 import platform
-import resource
 import statistics
 import subprocess
 import sys
@@ -27,6 +26,7 @@ import torch
 
 from glnet.data import ClassInfo, SceneSettings, make_scene
 from glnet.geometry import Size, strips
+from glnet.inference.machine import peak_host_bytes
 from glnet.inference.pixels import normalized, read_patch
 from glnet.inference.streaming import Answer, Settings, predict
 from glnet.model.checkpoint import Model, new_model
@@ -133,7 +133,9 @@ def _print_peak(options: argparse.Namespace) -> None:
         raster = _raster(options.image, files)
         if options.peak_of != "nothing":
             _runs(model, raster, options.patch_batch)[options.peak_of]()
-    print(json.dumps(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
+    peak = peak_host_bytes()
+    assert peak is not None
+    print(json.dumps(peak / 2**20))
 
 
 def _peak(name: str, options: argparse.Namespace) -> float:
