@@ -1,11 +1,11 @@
 """``glnet evaluate``: measure a model's answers on labelled images."""
 
 from contextlib import ExitStack
-from typing import Literal
 
 from jsonargparse import ArgumentParser, Namespace
 
 from glnet.cli.console import ProgressDisplay, say, say_json
+from glnet.cli.running import add_running_options, running_settings
 from glnet.cli.scores import score_table
 
 
@@ -24,20 +24,7 @@ def build_parser() -> ArgumentParser:
         "--description", metavar="YAML", help="the dataset's description, if it lies elsewhere"
     )
     parser.add_argument("--output", metavar="REPORT.json", help="also write the report there")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ...")
-    parser.add_argument(
-        "--precision",
-        type=Literal["float32", "bfloat16", "float16"],
-        default="float32",
-        help="in which numbers it computes",
-    )
-    parser.add_argument(
-        "--patch-batch",
-        type=int,
-        default=4,
-        metavar="N",
-        help="patches that enter the network at once; fewer take less memory",
-    )
+    add_running_options(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace a report that exists")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     return parser
@@ -46,11 +33,8 @@ def build_parser() -> ArgumentParser:
 def run(options: Namespace) -> int:
     """Evaluate and report."""
     from glnet.evaluation.evaluate import evaluate_folder  # noqa: PLC0415
-    from glnet.inference.streaming import Settings  # noqa: PLC0415
 
-    settings = Settings(
-        device=options.device, precision=options.precision, patch_batch=options.patch_batch
-    )
+    settings = running_settings(options)
     with ExitStack() as stack:
         display = ProgressDisplay("evaluating")
         stack.callback(display.stop)

@@ -2,11 +2,12 @@
 
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from jsonargparse import ArgumentParser, Namespace
 
 from glnet.cli.console import ProgressDisplay, complain, in_binary_units, say, say_json
+from glnet.cli.running import add_running_options, running_settings
 
 if TYPE_CHECKING:
     from glnet.inference.report import SegmentFailure, SegmentReport
@@ -32,25 +33,7 @@ def build_parser() -> ArgumentParser:
         action="store_true",
         help="also write <output>_overlay.png, the image with its labels on top",
     )
-    parser.add_argument(
-        "--device",
-        type=Literal["auto", "cpu", "cuda"],
-        default="auto",
-        help="where the network runs; auto takes a GPU if there is one",
-    )
-    parser.add_argument(
-        "--precision",
-        type=Literal["float32", "bfloat16", "float16"],
-        default="float32",
-        help="in which numbers it computes",
-    )
-    parser.add_argument(
-        "--patch-batch",
-        type=int,
-        default=4,
-        metavar="N",
-        help="patches that enter the network at once; fewer take less memory",
-    )
+    add_running_options(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace results that exist")
     parser.add_argument("--json", action="store_true", help="print the reports as JSON")
     return parser
@@ -59,11 +42,8 @@ def build_parser() -> ArgumentParser:
 def run(options: Namespace) -> int:
     """Segment the images; 1 if one of them could not be."""
     from glnet.inference.segment import segment_files  # noqa: PLC0415 - imports torch
-    from glnet.inference.streaming import Settings  # noqa: PLC0415
 
-    settings = Settings(
-        device=options.device, precision=options.precision, patch_batch=options.patch_batch
-    )
+    settings = running_settings(options)
     with closing(_Display(is_quiet=options.json)) as display:
         batch = segment_files(
             options.images,

@@ -1,0 +1,39 @@
+"""The options of every command that runs a network over images."""
+
+from typing import TYPE_CHECKING, Literal
+
+from jsonargparse import ArgumentParser, Namespace
+
+if TYPE_CHECKING:
+    from glnet.inference.streaming import Settings
+
+
+def add_running_options(parser: ArgumentParser) -> None:
+    """Add ``--device``, ``--precision`` and ``--patch-batch``."""
+    parser.add_argument(
+        "--device",
+        default="auto",
+        help="where the network runs: auto (a GPU if there is one), cpu, cuda, cuda:1, ...",
+    )
+    parser.add_argument(
+        "--precision",
+        type=Literal["float32", "bfloat16", "float16"],
+        default="float32",
+        help="in which numbers it computes",
+    )
+    parser.add_argument(
+        "--patch-batch",
+        type=int,
+        default=4,
+        metavar="N",
+        help="patches that enter the network at once; fewer take less memory",
+    )
+
+
+def running_settings(options: Namespace) -> "Settings":
+    """What these options say."""
+    from glnet.inference.streaming import Settings  # noqa: PLC0415 - imports torch
+
+    return Settings(
+        device=options.device, precision=options.precision, patch_batch=options.patch_batch
+    )
