@@ -49,7 +49,7 @@ def test_version_is_that_of_the_package(capsys: Captured) -> None:
         ("segment a.tif --model m --output b.tif --patch_batch 2", "did you mean --patch-batch?"),
         ("segment a.tif --model m --output b.tif --patch-batch=x", "--patch-batch: expected a who"),
         ("segment a.tif --model m --output b.tif --patch-batch", "--patch-batch: expected one arg"),
-        ("segment a.tif --model m --output b.tif --device tpu", "--device: expected one of 'auto'"),
+        ("segment a.tif --model m --output b.tif --device tpu", "auto, cpu or cuda, got tpu"),
         ("segment a.tif --model m --output b --device model", ", got model"),
         ("segment a.tif --model m --output b.tif c.segment.d", "arguments: c.segment.d"),
         ("info", "required: MODEL"),
