@@ -23,6 +23,7 @@ from glnet.errors import (
     InputMismatchError,
     OutputError,
     RasterError,
+    TrainingError,
 )
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ __all__ = [
     "OutputError",
     "DatasetError",
     "ConfigurationError",
+    "TrainingError",
     "CheckpointError",
     "InputMismatchError",
     "__version__",

@@ -37,7 +37,7 @@ from glnet.training.config import (
     TrainingConfig,
 )
 from glnet.training.progress import Report, Steps, unseen
-from glnet.training.run import train
+from glnet.training.run import Watchers, train
 
 COUNTS = {"train": 16, "validation": 6}
 SCENE_SIDE = 1024
@@ -114,9 +114,10 @@ def run_demo(
     settings = SceneSettings(size=Size(SCENE_SIDE, SCENE_SIDE))
     write_dataset(folder / "data", settings, COUNTS, seed)
     say("training GLNet: the context branch, the local branch that hears it, the refined branch")
-    model = train(demo_config(folder, seed), report, steps)
+    watchers = Watchers(report, steps)
+    model = train(demo_config(folder, seed), watchers)
     say("training the local branch alone, for comparison")
-    local = train(local_alone(demo_config(folder, seed)), report, steps)
+    local = train(local_alone(demo_config(folder, seed)), watchers)
     columns = [
         Column("global only", load_model(folder / "run" / "stages" / "context"), Answer.GLOBAL),
         Column("local only", local, Answer.LOCAL),

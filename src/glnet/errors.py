@@ -6,6 +6,7 @@ GLNetError
 ├── OutputError (OSError)         a result that cannot be written
 ├── DatasetError (ValueError)     labelled images that do not fit together or their description
 ├── ConfigurationError (ValueError)  a setting that is unknown, of the wrong type or impossible
+├── TrainingError (RuntimeError)  a training that cannot go on
 ├── CheckpointError (ValueError)  a model folder or published file that does not load
 └── InputMismatchError (ValueError)  an image that a model cannot take
 """
@@ -33,6 +34,10 @@ class DatasetError(GLNetError, ValueError):
 
 class ConfigurationError(GLNetError, ValueError):
     """A setting that is unknown, of the wrong type, or impossible."""
+
+
+class TrainingError(GLNetError, RuntimeError):
+    """A training that cannot go on: numbers that ran away, memory that ran out, a lost process."""
 
 
 class CheckpointError(GLNetError, ValueError):

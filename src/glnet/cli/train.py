@@ -10,6 +10,9 @@ from glnet.cli.help import make_readable
 from glnet.cli.scores import score_table
 from glnet.cli.training_display import TrainingDisplay
 
+FLAGS = {"--json", "--resume"}
+"""Options that are no part of the configuration."""
+
 
 def run_words(words: Sequence[str]) -> int:
     """Train as ``CONFIG.yaml --key value ...`` says, then evaluate on the validation split."""
@@ -19,16 +22,20 @@ def run_words(words: Sequence[str]) -> int:
     if not words or {"--help", "-h"} & set(words):
         _print_help(configuration_parser())
         return 0
-    is_json = "--json" in words
-    words = [word for word in words if word != "--json"]
+    flags = FLAGS & set(words)
+    words = [word for word in words if word not in FLAGS]
     file = None if words[0].startswith("-") else words[0]
     config = read_config(file, words if file is None else words[1:])
 
-    from glnet.training.run import train_and_evaluate  # noqa: PLC0415
+    from glnet.training.devices import is_first  # noqa: PLC0415
+    from glnet.training.run import Watchers, train_and_evaluate  # noqa: PLC0415
 
-    with closing(TrainingDisplay()) as display:
-        result = train_and_evaluate(config, display.epoch, display.step)
-    if is_json:
+    with closing(TrainingDisplay(is_silent=not is_first())) as display:
+        watchers = Watchers(display.epoch, display.step, display.note)
+        result = train_and_evaluate(config, watchers, resume="--resume" in flags)
+    if result is None:
+        return 0
+    if "--json" in flags:
         say_json(result.to_dict())
     else:
         say(score_table(result.evaluation.to_dict()))
@@ -37,11 +44,16 @@ def run_words(words: Sequence[str]) -> int:
 
 
 def _print_help(parser: ArgumentParser) -> None:
-    parser.usage = "glnet train CONFIG.yaml [--key value ...] [--json]"
+    parser.usage = "glnet train CONFIG.yaml [--key value ...] [--resume] [--json]"
     parser.description = (
         "Train the stages that CONFIG.yaml describes, then evaluate on the validation split. "
         "Every key below stands in the file, and as an option wins over it; files to start from "
         "are in configs/. Sizes are in pixels; defaults are the paper's where it says them."
+    )
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on where the run in the output folder was stopped, at any moment",
     )
     parser.add_argument("--json", action="store_true", help="print the scores as JSON")
     make_readable(parser, "train").print_help()

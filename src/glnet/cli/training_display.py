@@ -14,9 +14,13 @@ class TrainingDisplay:
     """Shows epochs as lines on stderr, and the steps of the running stage as a bar on a terminal.
 
     Shown until `close`.
+
+    Args:
+        is_silent: Whether this process has nothing to say, since another one says it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_silent: bool = False) -> None:
+        self._is_silent = is_silent
         self._bar: ProgressDisplay | None = None
 
     def epoch(self, moment: "Moment") -> None:
@@ -25,6 +29,8 @@ class TrainingDisplay:
 
     def step(self, stage: str, done: int, total: int) -> None:
         """So many steps of a stage are done."""
+        if self._is_silent:
+            return
         if self._bar is None:
             # Stages have a line per epoch; what comes before them has none.
             self._bar = ProgressDisplay("training", lines=stage not in STAGES)
@@ -34,6 +40,8 @@ class TrainingDisplay:
 
     def note(self, text: str) -> None:
         """A line above the bar."""
+        if self._is_silent:
+            return
         if self._bar is None:
             complain(text)
         else:

@@ -4,6 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from glnet.data import IGNORE_INDEX, DatasetDescription, Sample, SegmentationFolder, open_labels
 from glnet.errors import ConfigurationError, DatasetError, GLNetError
 from glnet.geometry import Size, strips
@@ -29,10 +32,22 @@ class Fault(NamedTuple):
     error: GLNetError
 
 
+class Found(NamedTuple):
+    """What reading an image and its mask once has shown.
+
+    Attributes:
+        size: Of both.
+        counts: Pixels of every class (K,).
+    """
+
+    size: Size
+    counts: NDArray[np.int64]
+
+
 def check_splits(
     folder: SegmentationFolder, names: Sequence[str], framing: Framing, progress: Steps = unseen
-) -> None:
-    """Read images and masks of some splits once, strip by strip, and keep nothing of them.
+) -> dict[str, Found]:
+    """Read images and masks of some splits once, strip by strip, and keep none of the pixels.
 
     It costs about what an epoch reads, and spares the run that ends at its last image.
 
@@ -41,6 +56,9 @@ def check_splits(
         names: Of the splits.
         framing: How the network will look at the images.
         progress: Told after every image, as `CHECKING`.
+
+    Returns:
+        What was found, by stem.
 
     Raises:
         DatasetError: If there is no such split, a mask is missing, does not fit its image or has
@@ -51,21 +69,21 @@ def check_splits(
     """
     samples = {sample.stem: sample for name in names for sample in folder.split(name)}
     faults: list[Fault] = []
-    labelled: set[str] = set()
+    found: dict[str, Found] = {}
     bands: int | None = None
     for done, (stem, sample) in enumerate(samples.items(), start=1):
         file = sample.image
         try:
-            bands = _read_image(sample.image, framing, bands)
+            size, bands = _read_image(sample.image, framing, bands)
             file = sample.mask or file
-            if _has_labels(sample, folder.description):
-                labelled.add(stem)
+            found[stem] = Found(size, _label_counts(sample, folder.description))
         except GLNetError as error:
             faults.append(Fault(file, error))
         progress(CHECKING, done, len(samples))
     if faults:
         raise _as_one(faults, len(samples))
-    _require_labels(folder, names, labelled)
+    _require_labels(folder, names, found)
+    return found
 
 
 def check_framing(framing: Framing) -> None:
@@ -101,23 +119,23 @@ def check_image(raster: Raster, framing: Framing, bands: int) -> None:
         )
 
 
-def _read_image(path: Path, framing: Framing, bands: int | None) -> int:
-    """Read all pixels; returns how many bands an image must have."""
+def _read_image(path: Path, framing: Framing, bands: int | None) -> tuple[Size, int]:
+    """Read all pixels; returns the size, and how many bands an image must have."""
     with open_raster(path) as raster:
         bands = bands or raster.bands
         check_image(raster, framing, bands)
         for strip in strips(raster.size, _rows(raster.size)):
             raster.read(strip)
-    return bands
+        return raster.size, bands
 
 
-def _has_labels(sample: Sample, description: DatasetDescription) -> bool:
-    """Read all labels, and tell whether one of them counts."""
-    is_labelled = False
+def _label_counts(sample: Sample, description: DatasetDescription) -> NDArray[np.int64]:
+    """Read all labels, and count the pixels of every class."""
+    counts = np.zeros(IGNORE_INDEX + 1, np.int64)
     with open_labels(sample, description) as labels:
         for strip in strips(labels.size, _rows(labels.size)):
-            is_labelled |= bool((labels.read(strip) != IGNORE_INDEX).any())
-    return is_labelled
+            counts += np.bincount(labels.read(strip).ravel(), minlength=len(counts))
+    return counts[: description.num_classes]
 
 
 def _rows(size: Size) -> int:
@@ -137,12 +155,14 @@ def _as_one(faults: list[Fault], total: int) -> GLNetError:
     )
 
 
-def _require_labels(folder: SegmentationFolder, names: Sequence[str], labelled: set[str]) -> None:
+def _require_labels(
+    folder: SegmentationFolder, names: Sequence[str], found: dict[str, Found]
+) -> None:
     for name in names:
         samples = folder.split(name)
         if not samples:
             raise DatasetError(f"{folder.root}: split {name!r} has no images")
-        if not any(sample.stem in labelled for sample in samples):
+        if not any(found[sample.stem].counts.any() for sample in samples):
             raise DatasetError(
                 f"{folder.root}: the masks of split {name!r} ignore every pixel; "
                 "is mask.ignore the value of a class?"

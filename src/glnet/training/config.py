@@ -33,6 +33,23 @@ Schedule = Literal["constant", "polynomial"]
 Placement = Literal["grid", "random"]
 """Which patches of an image a step sees: members of the grid (paper), or anywhere."""
 
+DatasetKind = Literal["folder"]
+
+BatchStatistics = Literal["micro_batch", "running"]
+"""By what batch normalisation divides while a branch trains.
+
+- micro_batch: the mean and variance of what runs at once, as the published code. Then the size of
+  a micro-batch is part of what is learnt, not only of the memory;
+- running: those that the start brought along (pretrained, or the context branch's), which stay as
+  they are. Then gradients are the same for any micro-batch.
+"""
+
+ClassWeights = Literal["none", "balanced"] | tuple[float, ...]
+"""How much the pixels of a class count: alike, against their unequal shares, or as listed."""
+
+Weights = Literal["last", "best"]
+"""Which weights of a stage are kept: after the last step, or of the best look at validation."""
+
 Start = Literal["context", "fresh"]
 """Where a branch's weights start: at the trained context branch's, or fresh (or timm's).
 
@@ -45,21 +62,26 @@ class DataConfig:
     """Which labelled images.
 
     Attributes:
-        folder: Holds ``images/`` and ``masks/``.
+        folder: Holds ``images/`` and ``masks/``, or a benchmark as it is downloaded.
+        dataset: Which of them.
         description: The dataset's description; ``dataset.yaml`` in the folder by default. A path
             that is not there is looked for beside the configuration file.
         train: Name of the split that trains.
         validation: Name of the split that is looked at meanwhile.
-        cache_mib: Decoded images are kept in memory up to this many MiB.
+        cache_mib: Decoded images are kept in memory up to this many MiB, by all workers together.
         workers: Processes that read ahead; 0 reads in the main process.
         flips: Mirror images at random (as the published code).
         quarter_turns: Turn them by multiples of 90 degrees at random (as the published code).
+        photometric: Change contrast and brightness at random by up to this share of the bands'
+            deviation, in all bands alike.
+        foreground: Share of the patches that must show another class than the first.
 
     Raises:
-        ConfigurationError: If a number is negative.
+        ConfigurationError: If a number is out of range.
     """
 
     folder: str
+    dataset: DatasetKind = "folder"
     description: str | None = None
     train: str = "train"
     validation: str = "validation"
@@ -67,9 +89,12 @@ class DataConfig:
     workers: int = 0
     flips: bool = True
     quarter_turns: bool = True
+    photometric: float = 0.0
+    foreground: float = 0.0
 
     def __post_init__(self) -> None:
         _at_least(0, "data.", cache_mib=self.cache_mib, workers=self.workers)
+        _within(0, 1, "data.", photometric=self.photometric, foreground=self.foreground)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +106,7 @@ class LossConfig:
         auxiliary: Weight of the branches' own losses beside the aggregated one.
         regularization: Weight of the distance between the local and global fused maps.
         regularization_norm: Which distance.
+        class_weights: How much the pixels of each class count.
 
     Raises:
         ConfigurationError: If a number is negative.
@@ -90,8 +116,12 @@ class LossConfig:
     auxiliary: float = 1.0
     regularization: float = 0.15
     regularization_norm: Regularization = "euclidean"
+    class_weights: ClassWeights = "none"
 
     def __post_init__(self) -> None:
+        if not isinstance(self.class_weights, str):
+            for number, weight in enumerate(self.class_weights):
+                _at_least(0, "loss.", **{f"class_weights[{number}]": weight})
         _at_least(
             0,
             "loss.",
@@ -108,9 +138,10 @@ class StageConfig:
     Attributes:
         epochs: How often every training image is seen; 0 leaves the stage out.
         learning_rate: Of Adam at the start.
-        images: Images per optimiser step.
-        patches: Patches per image and step (stages that see patches); their graphs are held at
-            once. 0 takes the whole grid.
+        images: Images per optimiser step, over all devices.
+        patches: Patches per image and step (stages that see patches); 0 takes the whole grid.
+        micro_batch: Patches, in the context stage thumbnails, that run at once with a graph: the
+            memory of a step grows with these alone. The paper's mini-batch is 6.
         start: Where the branch's weights start.
 
     Raises:
@@ -121,11 +152,12 @@ class StageConfig:
     learning_rate: float
     images: int = 6
     patches: int = 6
+    micro_batch: int = 6
     start: Start = "context"
 
     def __post_init__(self) -> None:
         _at_least(0, "stages.*.", epochs=self.epochs, patches=self.patches)
-        _at_least(1, "stages.*.", images=self.images)
+        _at_least(1, "stages.*.", images=self.images, micro_batch=self.micro_batch)
         if not self.learning_rate > 0:
             raise ConfigurationError(
                 f"stages.*.learning_rate must be positive, got {self.learning_rate}"
@@ -160,6 +192,8 @@ class RunConfig:
     Attributes:
         seed: Of weights, order, augmentation.
         device: ``auto``, ``cpu`` or ``cuda``.
+        devices: Processes per machine, one per device; each step's images are dealt out to them.
+        num_nodes: Machines.
         precision: Lightning's name, such as ``32-true`` or ``bf16-mixed``.
         patch_batch: Patches that run at once where no gradient is needed.
         pretrained: Start backbones from timm's weights (needs the network once).
@@ -167,7 +201,12 @@ class RunConfig:
         schedule: Of the learning rate.
         placement: Where patches of the local stage lie.
         normalization: Where the bands' mean and deviation come from.
-        validate_every: Epochs between looks at the validation split.
+        batch_statistics: By what batch normalisation divides in the branch that trains.
+        validate_every: Epochs between looks at the validation split; the last epoch is looked at
+            in any case.
+        weights: Which weights of a stage are kept.
+        checkpoint_minutes: A checkpoint is written when an epoch ends and this long after the
+            one before, and when a stage ends.
 
     Raises:
         ConfigurationError: If a number is out of range.
@@ -175,6 +214,8 @@ class RunConfig:
 
     seed: int = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    devices: int = 1
+    num_nodes: int = 1
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
     patch_batch: int = 4
     pretrained: bool = False
@@ -182,11 +223,16 @@ class RunConfig:
     schedule: Schedule = "polynomial"
     placement: Placement = "grid"
     normalization: NormalizationRule = "data"
+    batch_statistics: BatchStatistics = "micro_batch"
     validate_every: int = 5
+    weights: Weights = "last"
+    checkpoint_minutes: float = 2.0
 
     def __post_init__(self) -> None:
         _at_least(1, "run.", patch_batch=self.patch_batch, validate_every=self.validate_every)
+        _at_least(1, "run.", devices=self.devices, num_nodes=self.num_nodes)
         _at_least(0, "run.", weight_decay=self.weight_decay, seed=self.seed)
+        _at_least(0, "run.", checkpoint_minutes=self.checkpoint_minutes)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,7 +241,8 @@ class TrainingConfig:
 
     Attributes:
         data: Which labelled images.
-        output: Folder of the run; must not exist, or be empty.
+        output: Folder of the run; must not exist, or be empty, or hold the run that is resumed.
+        start_from: A model whose stages are done, such as another run's ``stages/context``.
         architecture: The network's parts.
         framing: How the network looks at a raster.
         loss: What is minimised.
@@ -205,6 +252,7 @@ class TrainingConfig:
 
     data: DataConfig
     output: str
+    start_from: str | None = None
     architecture: Architecture = field(default_factory=Architecture)
     framing: Framing = field(default_factory=Framing)
     loss: LossConfig = field(default_factory=LossConfig)
@@ -216,3 +264,9 @@ def _at_least(least: float, where: str, **values: float) -> None:
     for name, value in values.items():
         if not value >= least:  # NaN is refused too
             raise ConfigurationError(f"{where}{name} must be at least {least}, got {value}")
+
+
+def _within(least: float, most: float, where: str, **values: float) -> None:
+    for name, value in values.items():
+        if not least <= value <= most:
+            raise ConfigurationError(f"{where}{name} must be {least} to {most}, got {value}")

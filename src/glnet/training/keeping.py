@@ -1,14 +1,20 @@
-"""Lightning's checkpoints on disk: whole or not there."""
+"""Checkpoints: whole or not there, of the last moment and of the best one."""
 
 import io
+import time
 from pathlib import Path
 from typing import Any
 
+import lightning
 import torch
+from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from glnet.errors import OutputError
 from glnet.raster.output import partial_file, publish, write_error
+
+LAST = "last.ckpt"
+BEST = "best.ckpt"
 
 
 class WholeCheckpoints(TorchCheckpointIO):
@@ -23,7 +29,8 @@ class WholeCheckpoints(TorchCheckpointIO):
         """Write a checkpoint.
 
         Raises:
-            OutputError: If it cannot be written, such as on a full disk.
+            OutputError: If it cannot be written, such as on a full disk; what was there before is
+                still there.
         """
         del storage_options
         path = Path(path)
@@ -39,3 +46,65 @@ class WholeCheckpoints(TorchCheckpointIO):
             except OSError as error:
                 raise write_error(path, error.strerror or str(error)) from error
             publish(partial, path, overwrite=True)
+
+
+class Keeper(Callback):
+    """Keeps a stage's last and best moments.
+
+    Writing takes time and epochs may be short, so the last moment is written when the one before
+    is old enough, and when the stage ends. What comes after it is done again on resume, the same.
+
+    Args:
+        folder: Where ``last.ckpt`` and ``best.ckpt`` go.
+        interval_s: How old a checkpoint may become.
+    """
+
+    def __init__(self, folder: Path, interval_s: float) -> None:
+        self._folder = folder
+        self._interval_s = interval_s
+        self._written = time.monotonic()
+        self._best = float("-inf")
+
+    def on_train_epoch_end(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
+    ) -> None:
+        """Keep the epoch if it is the best, or if it is time."""
+        figures: Any = pl_module.figures
+        miou = figures.validation_miou
+        if miou is not None and miou > self._best:
+            self._best = miou
+            trainer.save_checkpoint(self._folder / BEST)
+        is_last = trainer.current_epoch + 1 >= (trainer.max_epochs or 0)
+        if is_last or self._is_time(trainer):
+            self._keep(trainer)
+
+    def on_train_batch_end(
+        self,
+        trainer: lightning.Trainer,
+        pl_module: lightning.LightningModule,
+        outputs: object,
+        batch: object,
+        batch_idx: int,
+    ) -> None:
+        """Keep a step in the middle of a long epoch, if it is time."""
+        del pl_module, outputs, batch
+        is_inside = batch_idx + 1 < trainer.num_training_batches
+        if is_inside and self._is_time(trainer):
+            self._keep(trainer)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The best score so far; travels in the checkpoint."""
+        return {"best": self._best}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from a checkpoint's."""
+        self._best = state_dict["best"]
+
+    def _keep(self, trainer: lightning.Trainer) -> None:
+        trainer.save_checkpoint(self._folder / LAST)
+        self._written = time.monotonic()
+
+    def _is_time(self, trainer: lightning.Trainer) -> bool:
+        """The first process's clock decides for all: writing needs every one of them."""
+        is_time = time.monotonic() - self._written >= self._interval_s
+        return bool(trainer.strategy.broadcast(is_time))

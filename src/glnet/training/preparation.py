@@ -1,48 +1,31 @@
 """From a configuration to what trains: images, a fresh model, the stages with their data."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
 
 import lightning
 import numpy as np
+import torch
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader, get_worker_info
 
-from glnet.data import DatasetDescription, SegmentationFolder
-from glnet.errors import ConfigurationError, DatasetError
-from glnet.geometry import Size
+from glnet.data import Sample, SegmentationFolder
+from glnet.errors import ConfigurationError
 from glnet.inference.machine import chosen_device
-from glnet.model.checkpoint import Model, new_model
-from glnet.model.config import Framing, ModelConfig, Normalization, TrainingExtent
+from glnet.model.checkpoint import Model, load_model, new_model
+from glnet.model.config import ModelConfig
 from glnet.model.glnet import GLNet
-from glnet.raster import Raster, open_raster, thumbnail
-from glnet.training.checking import check_framing, check_image, check_splits
-from glnet.training.config import NormalizationRule, Placement, StageConfig, TrainingConfig
+from glnet.training.checking import check_framing, check_splits
+from glnet.training.config import StageConfig, TrainingConfig
+from glnet.training.feeding import Feed
+from glnet.training.images import LabelledImage, PixelCache
+from glnet.training.losses import balanced_weights
+from glnet.training.pixel_statistics import look_at
+from glnet.training.plan import Choice, Plan, image_by_image, thumbnails_at_once
+from glnet.training.portions import Portions
 from glnet.training.progress import Steps, unseen
-from glnet.training.samples import (
-    Choice,
-    LabelledImage,
-    Look,
-    PatchSamples,
-    PixelCache,
-    ThumbnailSamples,
-)
-from glnet.training.starting import start_aggregation, start_local, start_refined
-from glnet.training.steps import (
-    ContextStep,
-    LocalStep,
-    RefinedStep,
-    Step,
-)
-
-IMAGENET_MEAN = (123.675, 116.28, 103.53)
-IMAGENET_STD = (58.395, 57.12, 57.375)
-"""Of 8-bit RGB: timm's usual 0.485, 0.456, 0.406 and 0.229, 0.224, 0.225 times 255."""
-
-CONSTANT = 1e-6
-"""A deviation below this share of the mean is rounding, not contrast."""
+from glnet.training.stages import Feeds
+from glnet.training.starting import start_aggregation, start_local, start_refined, take_over
+from glnet.training.steps import ContextStep, LocalStep, Objective, RefinedStep, Step
 
 VALIDATION_PATCHES = 12
 """How many patches of every validation image are looked at between epochs."""
@@ -55,11 +38,10 @@ class Stage:
     name: str
     config: StageConfig
     step: Step
-    training: DataLoader[Any]
-    validation: DataLoader[Any]
+    feeds: Feeds
 
 
-class Run:
+class Setup:
     """A run's parts, made from its configuration.
 
     Args:
@@ -68,6 +50,7 @@ class Run:
         steps: Told while they are read for the first time.
 
     Raises:
+        CheckpointError: If the model to start from does not load.
         ConfigurationError: If the configuration asks for what cannot be.
         DatasetError: If the images are not as described.
         RasterError: If an image cannot be read.
@@ -77,57 +60,79 @@ class Run:
         self, config: TrainingConfig, folder: SegmentationFolder, steps: Steps = unseen
     ) -> None:
         self.config = config
+        self.folder = folder
         chosen_device(config.run.device)
         check_framing(config.framing)
         lightning.seed_everything(config.run.seed, verbose=False)
-        training = folder.split(config.data.train)
-        validation = folder.split(config.data.validation)
-        check_splits(folder, (config.data.train, config.data.validation), config.framing, steps)
+        given = None if config.start_from is None else load_model(config.start_from)
+        self.training = folder.split(config.data.train)
+        self.validation = folder.split(config.data.validation)
+        self.found = check_splits(
+            folder, (config.data.train, config.data.validation), config.framing, steps
+        )
         normalization, extent = look_at(
-            [sample.image for sample in training], config.framing, config.run.normalization
+            [sample.image for sample in self.training], config.framing, config.run.normalization
         )
         self.model = _model_to_train(
             ModelConfig(
                 classes=folder.description.classes,
                 architecture=config.architecture,
                 framing=config.framing,
-                normalization=normalization,
+                normalization=normalization if given is None else given.config.normalization,
                 training_extent=extent,
             ),
-            pretrained=config.run.pretrained,
+            pretrained=config.run.pretrained and given is None,
         )
-        cache = PixelCache(config.data.cache_mib * 2**20)
-
-        def images(samples: Sequence[Any], described: DatasetDescription) -> list[LabelledImage]:
-            return [
-                LabelledImage(sample, described, config.framing, normalization, cache)
-                for sample in samples
-            ]
-
-        self.training = images(training, folder.description)
-        self.validation = images(validation, folder.description)
+        self.given: tuple[str, ...] = () if given is None else take_over(self.model, given)
+        cache = PixelCache(config.data.cache_mib * 2**20 // max(1, config.data.workers))
+        self._images = {
+            sample.stem: LabelledImage(
+                sample, folder.description, config.framing, self.model.config.normalization, cache
+            )
+            for sample in (*self.training, *self.validation)
+        }
 
     @property
     def network(self) -> GLNet:
         """What is trained."""
         return self.model.network
 
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """Pixels of every class (K,) in the training split."""
+        total: NDArray[np.int64] = np.sum(
+            [self.found[sample.stem].counts for sample in self.training], axis=0
+        )
+        return total
+
+    @property
+    def absent(self) -> list[str]:
+        """The classes that the training split never shows: they cannot be learnt."""
+        classes = self.folder.description.classes
+        return [of.name for of, count in zip(classes, self.counts, strict=True) if not count]
+
     def stages(self) -> list[Stage]:
-        """The stages that this architecture and configuration have, in order."""
-        config, stages = self.config, []
-        if self.network.context is not None and config.stages.context.epochs:
-            stages.append(self._context_stage())
-        if self.network.local is not None and config.stages.local.epochs:
-            step = LocalStep(self.network, config.framing.sampling, config.loss)
-            placement = config.run.placement
-            stages.append(self._patch_stage("local", config.stages.local, step, placement))
-        if self.network.refined is not None and config.stages.refined.epochs:
-            refined = RefinedStep(
-                self.network, config.framing.sampling, config.loss, config.run.patch_batch
+        """The stages that this architecture and configuration have and that are not given."""
+        config, network = self.config.stages, self.network
+        sampling, objective = self.config.framing.sampling, self._objective()
+        steps: list[tuple[str, StageConfig, Callable[[], Step]]] = []
+        if network.context is not None:
+            steps.append(("context", config.context, lambda: ContextStep(network, objective)))
+        if network.local is not None:
+            steps.append(("local", config.local, lambda: LocalStep(network, sampling, objective)))
+        if network.refined is not None:
+            steps.append(
+                ("refined", config.refined, lambda: RefinedStep(network, sampling, objective))
             )
-            stages.append(self._patch_stage("refined", config.stages.refined, refined, "grid"))
+        stages = [
+            Stage(name, stage, step(), self._feeds(name, stage))
+            for name, stage, step in steps
+            if stage.epochs and name not in self.given
+        ]
         if not stages:
-            raise ConfigurationError("no stage to train: every stage has 0 epochs")
+            raise ConfigurationError(
+                "no stage to train: every stage has 0 epochs, or is done in start_from"
+            )
         return stages
 
     def start(self, stage: Stage) -> None:
@@ -140,57 +145,56 @@ class Run:
         elif stage.name == "refined" and from_context:
             start_refined(self.network)
 
-    def _context_stage(self) -> Stage:
-        data, config = self.config.data, self.config.stages.context
-        choice = Choice(flips=data.flips, quarter_turns=data.quarter_turns)
-        training = ThumbnailSamples(self.training, choice, self.config.run.seed)
-        validation = ThumbnailSamples(self.validation, Choice(), 0)
-        return Stage(
-            "context",
-            config,
-            ContextStep(self.network, self.config.loss),
-            self._loader(training, config.images, shuffle=True),
-            self._loader(validation, config.images),
-        )
+    def _objective(self) -> Objective:
+        weights = self.config.loss.class_weights
+        if weights == "none":
+            return Objective(loss=self.config.loss)
+        counts = torch.from_numpy(self.counts)
+        values = balanced_weights(counts) if weights == "balanced" else torch.tensor(weights)
+        if len(values) != len(counts):
+            raise ConfigurationError(
+                f"loss.class_weights must list a weight for each of the {len(counts)} classes, "
+                f"got {len(values)}"
+            )
+        return Objective(loss=self.config.loss, class_weights=values)
 
-    def _patch_stage(
-        self, name: str, config: StageConfig, step: Step, placement: Placement
-    ) -> Stage:
-        data = self.config.data
+    def _feeds(self, name: str, stage: StageConfig) -> Feeds:
+        """How a stage's images come: in training order, and those that are only looked at."""
+        data, merged = self.config.data, self.config.run.patch_batch if name == "refined" else 0
         choice = Choice(
-            patches=config.patches,
-            placement=placement,
+            patches=stage.patches,
+            # What is merged must cover the image: members of the grid.
+            placement="grid" if name == "refined" else self.config.run.placement,
             flips=data.flips,
             quarter_turns=data.quarter_turns,
+            photometric=data.photometric,
+            foreground=data.foreground,
+            micro_batch=stage.micro_batch,
+            merged=merged,
         )
-        training = PatchSamples(self.training, choice, self.config.run.seed)
-        validation = PatchSamples(
-            self.validation, Choice(patches=VALIDATION_PATCHES, repeatable=True), 0
-        )
-        return Stage(
-            name,
-            config,
-            step,
-            self._loader(training, config.images, shuffle=True, collate=_as_list),
-            self._loader(validation, 1, collate=_as_list),
+        looked_at = Choice(patches=VALIDATION_PATCHES, micro_batch=stage.micro_batch, merged=merged)
+        seed = f"seed {self.config.run.seed} stage {name}"
+        return Feeds(
+            self._feed(name, self.training, choice, stage.images, seed),
+            self._feed(name, self.validation, looked_at, len(self.validation), None),
+            self.folder.description.num_classes,
         )
 
-    def _loader(
-        self,
-        samples: Any,  # noqa: ANN401
-        batch: int,
-        *,
-        shuffle: bool = False,
-        collate: Callable[[list[Any]], Any] | None = None,
-    ) -> DataLoader[Any]:
-        return DataLoader(
-            samples,
-            batch_size=batch,
-            shuffle=shuffle,
-            num_workers=self.config.data.workers,
-            collate_fn=collate,
-            worker_init_fn=_reseed,
+    def _feed(
+        self, name: str, samples: Sequence[Sample], choice: Choice, images: int, seed: str | None
+    ) -> Feed:
+        labelled = [self._images[sample.stem] for sample in samples]
+        plan = Plan(
+            [self.found[sample.stem].size for sample in samples],
+            self.config.framing,
+            choice,
+            images,
+            thumbnails_at_once if name == "context" else image_by_image,
+            seed,
+            foreground=lambda number: labelled[number].foreground(),
         )
+        portions = Portions(labelled, has_thumbnails=self.network.context is not None)
+        return Feed(plan, portions, self.config.data.workers)
 
 
 def _model_to_train(config: ModelConfig, *, pretrained: bool) -> Model:
@@ -202,81 +206,3 @@ def _model_to_train(config: ModelConfig, *, pretrained: bool) -> Model:
             f"{str(error).rstrip('.')}; connect once, "
             "or set run.pretrained: false to start from fresh weights"
         ) from error
-
-
-def _reseed(_: int) -> None:
-    """Give a reading process luck of its own, new in every epoch; all start as copies of us."""
-    worker: Any = get_worker_info()
-    worker.dataset.reseed(worker.seed)
-
-
-def _as_list(looks: list[Look]) -> list[Look]:
-    return looks
-
-
-def as_trained(model: Model, stage: str) -> Model:
-    """The model as far as a stage has trained it: what trains later is left out."""
-    network, architecture = model.network, model.config.architecture
-    if stage == "context":
-        network = GLNet(network.context, None, None, None)
-        architecture = replace(architecture, branches="global", sharing="none", aggregation=False)
-    elif stage == "local" and network.refined is not None:
-        network = GLNet(network.context, network.local, None, network.aggregation)
-        architecture = replace(architecture, sharing="global_to_local")
-    return Model(network, replace(model.config, architecture=architecture))
-
-
-def look_at(
-    images: Sequence[Path], framing: Framing, rule: NormalizationRule
-) -> tuple[Normalization, TrainingExtent]:
-    """Open every training image once: the bands' statistics, and the range of sizes.
-
-    Raises:
-        ConfigurationError: If ImageNet's statistics are asked for images of other than 3 bands.
-        DatasetError: If there are no images, their bands differ in number, or one is too small.
-        RasterError: If an image cannot be read.
-    """
-    if not images:
-        raise DatasetError("the training split has no images")
-    sizes: list[Size] = []
-    statistics: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []
-    for path in images:
-        with open_raster(path) as raster:
-            check_image(raster, framing, len(statistics[0][0]) if statistics else raster.bands)
-            sizes.append(raster.size)
-            statistics.append(_statistics(raster, framing, rule))
-    means, squares = (np.mean(of, axis=0) for of in zip(*statistics, strict=True))
-    extent = TrainingExtent(
-        smallest=min(sizes, key=lambda of: of.area), largest=max(sizes, key=lambda of: of.area)
-    )
-    return _normalization(means, squares, rule), extent
-
-
-def _statistics(
-    raster: Raster, framing: Framing, rule: NormalizationRule
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean and mean square of every band, measured on the thumbnail where they are needed."""
-    if rule != "data":
-        return np.zeros(raster.bands), np.zeros(raster.bands)
-    pixels = thumbnail(raster, framing.thumbnail).astype(np.float64)
-    return pixels.mean(axis=(1, 2)), np.square(pixels).mean(axis=(1, 2))
-
-
-def _normalization(
-    means: NDArray[np.float64], squares: NDArray[np.float64], rule: NormalizationRule
-) -> Normalization:
-    bands = len(means)
-    if rule == "published":
-        return Normalization((0.0,) * bands, (255.0,) * bands)
-    if rule == "imagenet":
-        if bands != 3:
-            raise ConfigurationError(f"normalization: imagenet needs 3 bands, got {bands}")
-        return Normalization(IMAGENET_MEAN, IMAGENET_STD)
-    deviations = np.sqrt(np.maximum(squares - np.square(means), 0))
-    # A band without any variation says nothing; it only must not divide by zero or by rounding.
-    deviations[deviations <= CONSTANT * np.abs(means)] = 1.0
-    return Normalization(_rounded(means), _rounded(deviations))
-
-
-def _rounded(values: NDArray[np.float64]) -> tuple[float, ...]:
-    return tuple(float(f"{value:.6g}") for value in values)

@@ -1,8 +1,9 @@
-"""What a user hears of a running stage."""
+"""What is known of a running stage, and what a user hears of it."""
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import lightning
 from lightning.pytorch.callbacks import Callback
@@ -42,6 +43,44 @@ def unseen(stage: str, done: int, total: int) -> None:
     """Steps that nobody watches."""
 
 
+@dataclass
+class Figures:
+    """What the steps of an epoch add up to.
+
+    Attributes:
+        losses: Sums by name.
+        steps: How many steps.
+        learning_rate: Of the last one.
+        gradient_norms: Of every one.
+        validation_loss: Where the validation split was looked at.
+        validation_miou: Likewise.
+    """
+
+    losses: dict[str, float] = field(default_factory=dict)
+    steps: int = 0
+    learning_rate: float = 0.0
+    gradient_norms: list[float] = field(default_factory=list)
+    validation_loss: float | None = None
+    validation_miou: float | None = None
+
+    def add(self, losses: dict[str, float], rate: float, norm: float) -> None:
+        """Add a step's."""
+        for name, value in losses.items():
+            self.losses[name] = self.losses.get(name, 0.0) + value
+        self.steps += 1
+        self.learning_rate = rate
+        self.gradient_norms.append(norm)
+
+    def validate(self, loss: float, miou: float) -> None:
+        """Keep what the validation split said."""
+        self.validation_loss, self.validation_miou = loss, miou
+
+    @property
+    def mean_losses(self) -> dict[str, float]:
+        """By name, over the steps."""
+        return {name: value / max(1, self.steps) for name, value in self.losses.items()}
+
+
 class StageProgress(Callback):
     """Tells how far a stage is.
 
@@ -56,38 +95,35 @@ class StageProgress(Callback):
         self._report = report
         self._steps = steps
         self._began = time.monotonic()
-        self._losses: list[float] = []
+        self._epochs_before = 0
+
+    def on_train_start(self, trainer: lightning.Trainer, _: lightning.LightningModule) -> None:
+        """Time what is done from here on; a resumed stage has epochs that took no time."""
+        self._began = time.monotonic()
+        self._epochs_before = trainer.current_epoch
 
     def on_train_batch_end(
-        self,
-        trainer: lightning.Trainer,
-        *_: object,
-        **__: object,
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *_: object
     ) -> None:
-        """Remember the step's loss."""
-        self._steps(self._stage, trainer.global_step, int(trainer.estimated_stepping_batches))
-        loss = trainer.callback_metrics.get("train/loss")
-        if loss is not None:
-            self._losses.append(float(loss))
+        """Tell that a step is done."""
+        total: Any = pl_module.total_steps
+        self._steps(self._stage, trainer.global_step, total)
 
     def on_train_epoch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
     ) -> None:
         """Tell where the stage stands."""
-        del pl_module
+        figures: Any = pl_module.figures
         done, total = trainer.current_epoch + 1, trainer.max_epochs or 1
         seconds = time.monotonic() - self._began
-        miou = trainer.callback_metrics.get("validation/miou")
-        loss = sum(self._losses) / max(1, len(self._losses))
-        self._losses = []
         self._report(
             Moment(
                 stage=self._stage,
                 epoch=done,
                 epochs=total,
-                loss=loss,
-                mean_iou=None if miou is None else float(miou),
+                loss=sum(figures.mean_losses.values()),
+                mean_iou=figures.validation_miou,
                 seconds=seconds,
-                seconds_left=seconds / done * (total - done),
+                seconds_left=seconds / (done - self._epochs_before) * (total - done),
             )
         )

@@ -4,8 +4,8 @@ The run folder explains itself::
 
     config.yaml           the resolved configuration
     run.json              versions, seed, split, seconds per stage
-    logs/<stage>/         TensorBoard events and metrics.csv
-    checkpoints/<stage>/  last.ckpt
+    logs/<stage>/         TensorBoard events
+    checkpoints/<stage>/  last.ckpt and best.ckpt, to go on from
     stages/<stage>/       the model as far as the stage has trained it
     model/                the model after the last one
     report.json           its scores on the validation split, at full resolution
@@ -17,29 +17,39 @@ import platform
 import signal
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import lightning
-import yaml
-from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+import torch
+from lightning.pytorch.loggers import TensorBoardLogger
 
 from glnet.data import SegmentationFolder
-from glnet.errors import GLNetError, OutputError
+from glnet.errors import CheckpointError
 from glnet.evaluation.evaluate import evaluate_folder
 from glnet.evaluation.report import Evaluation
 from glnet.inference.streaming import Settings
-from glnet.model.checkpoint import Model, save_model
+from glnet.model.checkpoint import Model, load_model, save_model
 from glnet.training.config import TrainingConfig
-from glnet.training.keeping import WholeCheckpoints
-from glnet.training.preparation import Run, Stage, as_trained
+from glnet.training.devices import SummedGradients, is_first
+from glnet.training.keeping import BEST, LAST, Keeper, WholeCheckpoints
+from glnet.training.preparation import Setup, Stage
 from glnet.training.progress import Report, StageProgress, Steps, unseen
+from glnet.training.resuming import new_folder, old_folder, write_text
 from glnet.training.stages import StageModule
+from glnet.training.starting import as_trained
+from glnet.training.trouble import explained
+
+Note = Callable[[str], None]
+"""Told what a user should know beside the progress, a line at a time."""
+
+
+def unheard(text: str) -> None:
+    """Notes that nobody hears."""
 
 
 @dataclass(frozen=True)
@@ -54,52 +64,89 @@ class RunResult:
         return {"model": str(self.model), **self.evaluation.to_dict()}
 
 
-WORKER = "in DataLoader worker process"
-"""Stands in an error that has come from a reading process, before all of its traceback."""
+@dataclass(frozen=True)
+class Watchers:
+    """Who hears of a run.
+
+    Attributes:
+        report: Told after every epoch.
+        steps: Told after every step, and after every image that is checked before the first.
+        note: Told what else there is to know.
+    """
+
+    report: Report
+    steps: Steps = unseen
+    note: Note = unheard
+
 
 PACKAGES = ("glnet", "torch", "timm", "lightning", "rasterio", "numpy")
 
 
-def train(config: TrainingConfig, report: Report, steps: Steps = unseen) -> Model:
+def train(config: TrainingConfig, watchers: Watchers, *, resume: bool = False) -> Model:
     """Train all stages and leave the model in ``output/model``.
+
+    With several devices every process runs this; the first one writes, the others are silent.
 
     Args:
         config: All of it.
-        report: Told after every epoch.
-        steps: Told after every step, and after every image that is checked before the first.
+        watchers: Who hears of it.
+        resume: Whether the run in the output folder goes on where it was stopped.
 
     Raises:
-        ConfigurationError: If the configuration asks for what cannot be.
+        CheckpointError: If a model or checkpoint to go on from does not load.
+        ConfigurationError: If the configuration asks for what cannot be, or is not the one that
+            the resumed run began with.
         DatasetError: If the images are not as described.
-        OutputError: If the output folder exists with something in it, or is not writable, or the
-            disk is full.
+        OutputError: If the output folder exists with something else in it, or is not writable, or
+            the disk is full.
         RasterError: If an image cannot be read.
+        TrainingError: If the numbers ran away, memory ran out or a process was lost.
     """
     folder = SegmentationFolder.open(config.data.folder, config.data.description)
-    output = _new_folder(Path(config.output))
-    run = Run(config, folder, steps)
-    stages = run.stages()
-    _write_text(output / "config.yaml", yaml.safe_dump(_plain(config), sort_keys=False))
+    output = _folder(config, resume=resume)
+    setup = Setup(config, folder, watchers.steps)
+    stages = setup.stages()
+    if setup.absent:
+        watchers.note(
+            f"no pixel of the training split is {' or '.join(setup.absent)}: "
+            "what never occurs cannot be learnt"
+        )
     seconds: dict[str, float] = {}
     for stage in stages:
-        run.start(stage)
+        if (output / "stages" / stage.name).is_dir():
+            _take_weights(setup, output / "stages" / stage.name)
+            watchers.note(f"stage {stage.name} is done already")
+            continue
+        setup.start(stage)
         began = time.monotonic()
-        _fit(stage, config, output, [StageProgress(stage.name, report, steps)])
+        _fit(stage, config, output, watchers)
         seconds[stage.name] = round(time.monotonic() - began, 1)
-        run.network.eval()
-        save_model(as_trained(run.model, stage.name), output / "stages" / stage.name)
-        _explain(output, config, folder, seconds)
-    save_model(run.model, output / "model")
-    return run.model
+        setup.network.eval()
+        if is_first():
+            trained = as_trained(setup.model, stage.name)
+            save_model(trained, output / "stages" / stage.name)
+            _explain(output, setup, seconds)
+    model = as_trained(setup.model, stages[-1].name)
+    if is_first():
+        save_model(model, output / "model", overwrite=True)
+    return model
 
 
-def train_and_evaluate(config: TrainingConfig, report: Report, steps: Steps = unseen) -> RunResult:
+def train_and_evaluate(
+    config: TrainingConfig, watchers: Watchers, *, resume: bool = False
+) -> RunResult | None:
     """Train, then evaluate all answers on the validation split at full resolution.
 
+    Returns:
+        The result; None in all processes but the first.
+
     Raises:
-        ConfigurationError, DatasetError, OutputError, RasterError: As `train`.
+        CheckpointError, ConfigurationError, DatasetError, OutputError, RasterError, TrainingError:
+            As `train`.
     """
-    train(config, report, steps)
+    train(config, watchers, resume=resume)
+    if not is_first():
+        return None
     output = Path(config.output)
     evaluation = evaluate_folder(
         output / "model",
@@ -108,30 +155,70 @@ def train_and_evaluate(config: TrainingConfig, report: Report, steps: Steps = un
         Settings(device=config.run.device, patch_batch=config.run.patch_batch),
         description=config.data.description,
         report=output / "report.json",
+        overwrite=resume,
     )
     return RunResult(output / "model", evaluation)
 
 
-def _fit(stage: Stage, config: TrainingConfig, output: Path, progress: list[StageProgress]) -> None:
-    module = StageModule(stage.step, stage.config, config.run)
-    logs = output / "logs"
-    checkpoints = ModelCheckpoint(output / "checkpoints" / stage.name, filename="last")
-    with _quiet(), _interruptible(), _told_where(stage.name, output):
+def _folder(config: TrainingConfig, *, resume: bool) -> Path:
+    if not is_first():
+        return Path(config.output)
+    return old_folder(config) if resume else new_folder(config)
+
+
+def _take_weights(setup: Setup, folder: Path) -> None:
+    """Go on from a stage that is done."""
+    setup.network.load_state_dict(load_model(folder).network.state_dict(), strict=False)
+
+
+def _fit(stage: Stage, config: TrainingConfig, output: Path, watchers: Watchers) -> None:
+    module = StageModule(stage.step, stage.config, config.run, stage.feeds)
+    checkpoints = output / "checkpoints" / stage.name
+    with _quiet(), _interruptible(), explained(stage.name, config, stage.config):
         trainer = lightning.Trainer(
             accelerator={"cuda": "gpu"}.get(config.run.device, config.run.device),
-            devices=1,
+            devices=config.run.devices,
+            num_nodes=config.run.num_nodes,
+            strategy=_strategy(config),
             precision=config.run.precision,
             max_epochs=stage.config.epochs,
-            logger=[TensorBoardLogger(logs, stage.name, ""), CSVLogger(logs, stage.name, "")],
-            callbacks=[*progress, checkpoints],
+            logger=TensorBoardLogger(output / "logs", stage.name, ""),
+            callbacks=[
+                StageProgress(stage.name, watchers.report, watchers.steps),
+                Keeper(checkpoints, config.run.checkpoint_minutes * 60),
+            ],
             plugins=[WholeCheckpoints()],
-            check_val_every_n_epoch=min(config.run.validate_every, stage.config.epochs),
             num_sanity_val_steps=0,
             log_every_n_steps=1,
             enable_progress_bar=False,
             enable_model_summary=False,
+            enable_checkpointing=False,
+            use_distributed_sampler=False,
         )
-        trainer.fit(module, stage.training, stage.validation)
+        last = checkpoints / LAST
+        trainer.fit(
+            module,
+            range(stage.feeds.training.plan.steps),
+            range(1),
+            ckpt_path=last if last.is_file() else None,
+            weights_only=True,
+        )
+        if config.run.weights == "best":
+            _load_best(module, checkpoints / BEST)
+
+
+def _strategy(config: TrainingConfig) -> Any:  # noqa: ANN401 - a name or Lightning's class
+    if config.run.devices * config.run.num_nodes == 1:
+        return "auto"
+    return SummedGradients()
+
+
+def _load_best(module: StageModule, best: Path) -> None:
+    try:
+        state = torch.load(best, weights_only=True, map_location="cpu")["state_dict"]
+    except Exception as error:  # torch raises whatever a damaged file provokes
+        raise CheckpointError(f"{best} is damaged: {error}") from error
+    module.load_state_dict(state)
 
 
 @contextmanager
@@ -160,54 +247,16 @@ def _interruptible() -> Iterator[None]:
         raise KeyboardInterrupt from None
 
 
-@contextmanager
-def _told_where(stage: str, output: Path) -> Iterator[None]:
-    """Say where loggers, which only know a reason, could not write; drop workers' tracebacks."""
-    try:
-        yield
-    except GLNetError as error:
-        if WORKER not in str(error):
-            raise
-        _, _, reason = str(error).rstrip().splitlines()[-1].partition(": ")
-        raise type(error)(reason) from error
-    except OSError as error:
-        raise OutputError(
-            f"stage {stage} cannot go on in {output}: {error}; is there room on the disk?"
-        ) from error
-
-
-def _new_folder(output: Path) -> Path:
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise OutputError(f"{output} exists and is not empty; choose another output")
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot make the output folder {output}: {error}") from error
-    return output
-
-
-def _explain(
-    output: Path, config: TrainingConfig, folder: SegmentationFolder, seconds: dict[str, float]
-) -> None:
-    names = (config.data.train, config.data.validation)
+def _explain(output: Path, setup: Setup, seconds: dict[str, float]) -> None:
     values = {
         "versions": {name: version(name) for name in PACKAGES},
         "python": platform.python_version(),
         "machine": platform.processor() or platform.machine(),
-        "seed": config.run.seed,
-        "split": {name: [sample.stem for sample in folder.split(name)] for name in names},
+        "seed": setup.config.run.seed,
+        "split": {
+            setup.config.data.train: [sample.stem for sample in setup.training],
+            setup.config.data.validation: [sample.stem for sample in setup.validation],
+        },
         "stage_seconds": seconds,
     }
-    _write_text(output / "run.json", json.dumps(values, indent=2) + "\n")
-
-
-def _write_text(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error}") from error
-
-
-def _plain(config: TrainingConfig) -> dict[str, Any]:
-    values: dict[str, Any] = json.loads(json.dumps(asdict(config)))
-    return values
+    write_text(output / "run.json", json.dumps(values, indent=2) + "\n")

@@ -1,21 +1,43 @@
-"""A stage as Lightning runs it: optimiser, schedule, freezing, counting on the validation split.
+"""A stage as Lightning runs it: a batch is an optimiser step, and brings nothing but its number.
 
-What a stage sees and minimises is its step's matter (`steps.py`). Gradients accumulate image by
-image, so that a step holds the graphs of one image's patches only.
+What a step sees is the plan's matter, how it comes is the feed's, what is made of it is the step's
+(`steps/`). Gradients add up over portions and devices; then the optimiser moves once.
 """
 
-from typing import Any
+import math
+from typing import Any, NamedTuple
 
 import lightning
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
+from glnet.errors import TrainingError
 from glnet.evaluation.confusion import Confusion
 from glnet.training.config import RunConfig, StageConfig
-from glnet.training.steps import Step
+from glnet.training.devices import add_gradients, summed
+from glnet.training.feeding import Feed
+from glnet.training.plan import Part
+from glnet.training.progress import Figures
+from glnet.training.statistics import StepStatistics
+from glnet.training.steps import Losses, Seen, Step
 
 POLYNOMIAL_POWER = 0.9
 """Of the published code's learning rate, (1 - t/T)^0.9."""
+
+
+class Feeds(NamedTuple):
+    """What a stage sees.
+
+    Attributes:
+        training: Fed step by step.
+        validation: Looked at between epochs, as one step.
+        num_classes: How many classes the labels have.
+    """
+
+    training: Feed
+    validation: Feed
+    num_classes: int
 
 
 class StageModule(lightning.LightningModule):
@@ -25,9 +47,10 @@ class StageModule(lightning.LightningModule):
         step: What is seen, computed and minimised.
         stage: Epochs and rates.
         run: Schedule and weight decay.
+        feeds: What every step is fed, and the validation split.
     """
 
-    def __init__(self, step: Step, stage: StageConfig, run: RunConfig) -> None:
+    def __init__(self, step: Step, stage: StageConfig, run: RunConfig, feeds: Feeds) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.step = step
@@ -35,9 +58,22 @@ class StageModule(lightning.LightningModule):
         self.trained = nn.ModuleList(step.trained)
         self.stage = stage
         self.run = run
-        self.confusion: Confusion | None = None
+        self.feeds = feeds
+        self.figures = Figures()
+        self._statistics = StepStatistics(step.trained)
         self.network.requires_grad_(requires_grad=False)
         self.trained.requires_grad_(requires_grad=True)
+
+    @property
+    def total_steps(self) -> int:
+        """How many steps the stage has."""
+        return self.stage.epochs * self.feeds.training.plan.steps
+
+    def setup(self, stage: str) -> None:
+        """Take this process's part of every step, now that it is known."""
+        del stage
+        part = Part(self.trainer.global_rank, self.trainer.world_size)
+        self.feeds.training.plan.part = self.feeds.validation.plan.part = part
 
     def configure_optimizers(self) -> Any:  # noqa: ANN401 - one of Lightning's many
         """Adam with the paper's betas; the schedule moves once per step."""
@@ -48,51 +84,133 @@ class StageModule(lightning.LightningModule):
         )
         if self.run.schedule == "constant":
             return {"optimizer": optimizer}
-        steps = max(1, int(self.trainer.estimated_stepping_batches))
+        steps = self.total_steps
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: max(0.0, 1 - step / steps) ** POLYNOMIAL_POWER
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule}}
 
+    def on_train_start(self) -> None:
+        """Freeze what does not learn, also when a stage goes on in the middle of an epoch."""
+        self.hold()
+
     def on_train_epoch_start(self) -> None:
-        """Freeze what does not learn: also its batch norm statistics."""
+        """Freeze again, and decide whether the validation split is looked at after this epoch."""
+        self.hold()
+        self.figures = Figures()
+        done = self.current_epoch + 1
+        is_due = done % self.run.validate_every == 0 or done >= self.stage.epochs
+        # Lightning knows "every so many epochs" only: every epoch, or one that never comes.
+        self.trainer.check_val_every_n_epoch = 1 if is_due else done + 1
+
+    def hold(self) -> None:
+        """Only what is trained is in training mode; its statistics only where they are wanted."""
         self.network.eval()
         self.trained.train()
+        if self.run.batch_statistics == "running":
+            for module in self.trained.modules():
+                if isinstance(module, _BatchNorm):
+                    module.eval()
 
-    def training_step(self, batch: Any, _: int) -> None:  # noqa: ANN401 - Lightning's signature
-        """One optimiser step; the losses of a step are logged as its means."""
+    def training_step(self, _: object, batch_idx: int) -> None:
+        """One optimiser step, portion by portion."""
         optimizer: Any = self.optimizers()
         optimizer.zero_grad()
-        logged: dict[str, list[float]] = {}
-        parts = self.step.parts(batch)
-        for part in parts:
-            losses = self.step.losses(part)
-            self.manual_backward(sum(losses.values(), torch.zeros(())) / len(parts))
-            for name, value in losses.items():
-                logged.setdefault(name, []).append(float(value.detach()))
+        self._statistics.begin()
+        losses, backward = self._no_losses(), _Backward(self)
+        for portion in self.feeds.training.step(self.current_epoch, batch_idx, self.device):
+            seen = self.step.see(portion, backward)
+            self._check(seen.losses, portion.stems)
+            _add(losses, seen.losses)
+        add_gradients(self.step.trained)
+        self._statistics.finish(summed)
+        norm = self._gradient_norm(backward.scale)
+        rate = optimizer.param_groups[0]["lr"]
         optimizer.step()
         schedule: Any = self.lr_schedulers()
         if schedule is not None:
             schedule.step()
-        means = {f"train/{name}": sum(of) / len(of) for name, of in logged.items()}
-        self.log_dict(means, on_step=True, on_epoch=False, batch_size=1)
-        self.log("train/loss", sum(means.values()), prog_bar=True, batch_size=1)
+        self._note(_over_devices(losses), rate, norm)
+
+    def _check(self, losses: Losses, stems: tuple[str, ...]) -> None:
+        for name, of in losses.items():
+            if not math.isfinite(float(of)):
+                raise TrainingError(
+                    f"the {name} loss became {float(of)} at step {self.global_step + 1} of "
+                    f"{self.total_steps}, image {', '.join(stems)}; the last checkpoint is from "
+                    "before it. Look at that image, or start again with a lower learning rate"
+                )
+
+    def _gradient_norm(self, scale: float) -> float:
+        gradients = [of.grad for of in self.trained.parameters() if of.grad is not None]
+        norm = float(torch.nn.utils.get_total_norm(gradients)) / scale
+        if scale == 1 and not math.isfinite(norm):
+            raise TrainingError(
+                f"the gradient became {norm} at step {self.global_step + 1} of "
+                f"{self.total_steps}; the last checkpoint is from before it. "
+                "Start again with a lower learning rate"
+            )
+        return norm
+
+    def _note(self, losses: dict[str, float], rate: float, norm: float) -> None:
+        """Keep a step's figures for the epoch's row, and for any logger."""
+        self.figures.add(losses, rate, norm)
+        values = {f"train/{name}": value for name, value in losses.items()}
+        values |= {"train/loss": sum(losses.values()), "rate": rate, "gradient_norm": norm}
+        self.log_dict(values, batch_size=1)
 
     def on_validation_epoch_start(self) -> None:
-        """Count from nothing."""
+        """Nothing learns."""
         self.network.eval()
-        self.confusion = None
 
-    def validation_step(self, batch: Any, _: int) -> None:  # noqa: ANN401
-        """Count the stage's own answer at the network's resolution."""
-        for part in self.step.parts(batch):
-            logits, labels = self.step.answer(part)
-            if self.confusion is None:
-                self.confusion = Confusion(logits.shape[1])
-            enlarged = nn.functional.interpolate(logits.float(), labels.shape[-2:], mode="bilinear")
-            self.confusion.add(enlarged.argmax(1).cpu().numpy(), labels.cpu().numpy())
+    def validation_step(self, _: object, __: int) -> None:
+        """Count the stage's own answer at the network's resolution, over all images."""
+        losses, confusion = self._no_losses(), Confusion(self.feeds.num_classes)
+        for portion in self.feeds.validation.step(0, 0, self.device):
+            seen = self.step.see(portion, None)
+            _add(losses, seen.losses)
+            _count(confusion, seen)
+        counts = summed(torch.from_numpy(confusion.counts).to(self.device))
+        confusion.counts = counts.cpu().numpy()
+        loss = sum(_over_devices(losses).values())
+        self.figures.validate(loss, confusion.mean_iou)
+        self.log_dict(
+            {"validation/miou": confusion.mean_iou, "validation/loss": loss}, batch_size=1
+        )
 
-    def on_validation_epoch_end(self) -> None:
-        """Log the mean IoU of what was counted."""
-        if self.confusion is not None:
-            self.log("validation/miou", self.confusion.mean_iou, prog_bar=True)
+    def _no_losses(self) -> Losses:
+        return {name: torch.zeros((), device=self.device) for name in self.step.names}
+
+
+def _count(confusion: Confusion, seen: Seen) -> None:
+    if seen.logits is None or seen.labels is None:
+        return
+    size = seen.labels.shape[-2:]
+    enlarged = nn.functional.interpolate(seen.logits.float(), size, mode="bilinear")
+    confusion.add(enlarged.argmax(1).cpu().numpy(), seen.labels.cpu().numpy())
+
+
+def _add(total: Losses, losses: Losses) -> None:
+    for name, of in losses.items():
+        total[name] = total[name] + of
+
+
+def _over_devices(losses: Losses) -> dict[str, float]:
+    """The sums over all processes; those that had no image have the same names."""
+    values: list[float] = summed(torch.stack([of.float() for of in losses.values()])).tolist()
+    return dict(zip(losses, values, strict=True))
+
+
+class _Backward:
+    """Lightning's backward pass, which knows how the precision scales gradients."""
+
+    def __init__(self, module: StageModule) -> None:
+        self._module = module
+
+    def __call__(self, loss: Tensor) -> None:
+        self._module.manual_backward(loss)
+
+    @property
+    def scale(self) -> float:
+        scaler = getattr(self._module.trainer.precision_plugin, "scaler", None)
+        return 1.0 if scaler is None else float(scaler.get_scale())

@@ -1,9 +1,13 @@
 """Where branches start: at what an earlier stage has learnt, with nothing heard yet."""
 
+from dataclasses import replace
+
 import torch
 from torch import nn
 
+from glnet.errors import CheckpointError
 from glnet.model.branch import Branch
+from glnet.model.checkpoint import Model
 from glnet.model.glnet import GLNet
 from glnet.model.sharing import HearingConv2d
 
@@ -64,3 +68,52 @@ def _pass_through(fuse: HearingConv2d) -> None:
     fuse.bias.zero_()
     channels = torch.arange(fuse.weight.shape[0])
     fuse.weight[channels, channels, 1, 1] = 1.0
+
+
+STAGES = ("context", "local", "refined")
+"""In the order they train, each named after the branch that does."""
+
+
+def as_trained(model: Model, stage: str) -> Model:
+    """The model as far as a stage has trained it: what trains later is left out."""
+    network, architecture = model.network, model.config.architecture
+    if stage == "context":
+        network = GLNet(network.context, None, None, None)
+        architecture = replace(architecture, branches="global", sharing="none", aggregation=False)
+    elif stage == "local" and network.refined is not None:
+        network = GLNet(network.context, network.local, None, network.aggregation)
+        architecture = replace(architecture, sharing="global_to_local")
+    return Model(network, replace(model.config, architecture=architecture))
+
+
+def take_over(model: Model, given: Model) -> tuple[str, ...]:
+    """Copy the branches of a model whose stages are done; returns those stages.
+
+    Raises:
+        CheckpointError: If it is of other classes or of another architecture than the run.
+    """
+    ours = [info.name for info in model.config.classes]
+    theirs = [info.name for info in given.config.classes]
+    if ours != theirs:
+        raise CheckpointError(
+            f"start_from has the classes {', '.join(theirs)}; the dataset has {', '.join(ours)}"
+        )
+    done = tuple(name for name in STAGES if getattr(given.network, name) is not None)
+    wanted = as_trained(model, done[-1]).network.state_dict()
+    weights = given.network.state_dict()
+    if fault := _difference(wanted, weights):
+        raise CheckpointError(
+            f"start_from has trained {' and '.join(done)}, but of another architecture: {fault}; "
+            "give both the same backbone, widths, sharing and aggregation"
+        )
+    model.network.load_state_dict(weights, strict=False)
+    return done
+
+
+def _difference(wanted: dict[str, torch.Tensor], given: dict[str, torch.Tensor]) -> str | None:
+    """The first tensor that the two do not share, in words."""
+    for name in sorted(wanted.keys() | given.keys()):
+        shapes = [tuple(of[name].shape) if name in of else None for of in (wanted, given)]
+        if shapes[0] != shapes[1]:
+            return f"{name} is expected as {shapes[0]}, came as {shapes[1]}"
+    return None

@@ -1,0 +1,206 @@
+"""Labelled images, read by windows, laid as an epoch wants them.
+
+Windows are read from the files; thumbnails and decoded images are held as far as the cache allows.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from glnet.data import (
+    IGNORE_INDEX,
+    DatasetDescription,
+    IndexEncoding,
+    LabelRaster,
+    Sample,
+    open_labels,
+)
+from glnet.geometry import Window
+from glnet.inference.pixels import normalized
+from glnet.inference.sampling import sampled
+from glnet.model.config import Framing, Normalization
+from glnet.raster import ArrayRaster, Raster, open_raster, read_reduced, thumbnail
+from glnet.training.augmentation import Turn, read_turned
+
+
+class Thumbnail(NamedTuple):
+    """A whole image as the global branch sees it, and its labels."""
+
+    pixels: Tensor  # (bands, g, g), normalised
+    labels: Tensor  # (g, g)
+
+
+class LabelledImage:
+    """An image and its mask, read by windows in the network's pixels.
+
+    Args:
+        sample: The files.
+        description: How the mask is read.
+        framing: Sizes.
+        normalization: Of the pixels.
+        cache: Where decoded images are kept.
+    """
+
+    def __init__(
+        self,
+        sample: Sample,
+        description: DatasetDescription,
+        framing: Framing,
+        normalization: Normalization,
+        cache: "PixelCache",
+    ) -> None:
+        self.stem = sample.stem
+        self.framing = framing
+        self._sample = sample
+        self._description = description
+        self._normalization = normalization
+        self._cache = cache
+
+    @property
+    def num_classes(self) -> int:
+        """How many classes there are."""
+        return self._description.num_classes
+
+    def thumbnail(self, turn: Turn = Turn()) -> Thumbnail:  # noqa: B008 - frozen
+        """The whole image; remembered as far as the cache allows."""
+        pixels, classes = self._small()
+        return Thumbnail(self._to_network(turn.apply(pixels)), _to_tensor(turn.apply(classes)))
+
+    def foreground(self) -> list[tuple[float, float]]:
+        """Points of other classes than the first, as shares of the height and the width.
+
+        Those of the thumbnail, `MARKS` at most, evenly chosen.
+        """
+        _, classes = self._small()
+        cells = np.argwhere((classes > 0) & (classes != IGNORE_INDEX))
+        cells = cells[:: -(-len(cells) // MARKS) or 1]
+        return [tuple(of) for of in ((cells + 0.5) / classes.shape).tolist()]
+
+    def pixels(self, windows: Sequence[Window], turn: Turn) -> Tensor:
+        """Normalised pixels (P, bands, p, p) of windows of the turned image."""
+        raster, _ = self._cache.open(self._sample, self._description)
+        factor = self.framing.reduction
+        return self._to_network(
+            np.stack(
+                [
+                    read_turned(lambda at: read_reduced(raster, at, factor), turn, of, raster.size)
+                    for of in windows
+                ]
+            )
+        )
+
+    def labels(self, windows: Sequence[Window], turn: Turn) -> Tensor:
+        """Labels (P, p, p) of windows of the turned image."""
+        return _to_tensor(np.stack([self._labels(of, turn) for of in windows]))
+
+    def label_counts(self, windows: Sequence[Window], turn: Turn) -> Tensor:
+        """How many pixels (K,) of every class windows have, read one after another."""
+        counts = np.zeros(IGNORE_INDEX + 1, np.int64)
+        for window in windows:
+            counts += np.bincount(self._labels(window, turn).ravel(), minlength=len(counts))
+        return torch.from_numpy(counts[: self.num_classes])
+
+    def _labels(self, window: Window, turn: Turn) -> NDArray[np.uint8]:
+        raster, labels = self._cache.open(self._sample, self._description)
+        factor = self.framing.reduction
+        return read_turned(lambda at: labels.read_nearest(at, factor), turn, window, raster.size)
+
+    def _small(self) -> "_Small":
+        def read() -> _Small:
+            raster, labels = self._cache.open(self._sample, self._description)
+            return _Small(
+                thumbnail(raster, self.framing.thumbnail),
+                sampled(labels.read, labels.size, self.framing.thumbnail),
+            )
+
+        return self._cache.small(self.stem, read)
+
+    def _to_network(self, pixels: NDArray[Any]) -> Tensor:
+        return normalized(pixels, self._normalization)
+
+
+MARKS = 1024
+"""So many points of foreground are enough to choose patches by."""
+
+
+class _Small(NamedTuple):
+    """An image's thumbnail and its labels, as the files have them."""
+
+    pixels: NDArray[Any]
+    labels: NDArray[np.uint8]
+
+
+class PixelCache:
+    """Decoded images and masks, the latest ones up to a number of bytes; thumbnails as many again.
+
+    What does not fit is read from its file by windows, again and again; one such file is open at a
+    time, since some formats keep their decoded pixels while they are.
+    """
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit = limit_bytes
+        self._held: OrderedDict[str, _Held] = OrderedDict()
+        self._small: OrderedDict[str, _Small] = OrderedDict()
+
+    def open(self, sample: Sample, description: DatasetDescription) -> tuple[Raster, LabelRaster]:
+        """The image and its labels, from memory if they are there."""
+        if sample.stem not in self._held:
+            self._held[sample.stem] = self._read(sample, description)
+            self._make_room(sample.stem)
+        self._held.move_to_end(sample.stem)
+        held = self._held[sample.stem]
+        return held.raster, held.labels
+
+    def small(self, stem: str, read: Callable[[], _Small]) -> _Small:
+        """An image's thumbnail, from memory if it is there."""
+        if stem not in self._small:
+            self._small[stem] = read()
+        self._small.move_to_end(stem)
+        sizes = [sum(of.nbytes for of in small) for small in self._small.values()]
+        while len(sizes) > 1 and sum(sizes) > self._limit:
+            self._small.popitem(last=False)
+            sizes.pop(0)
+        return self._small[stem]
+
+    def __reduce__(self) -> tuple[type["PixelCache"], tuple[int]]:
+        """Go to another process empty: pixels are too much to send, open files cannot be sent."""
+        return PixelCache, (self._limit,)
+
+    def _make_room(self, newest: str) -> None:
+        """Let go of open files, and of the oldest images while there are too many bytes."""
+        for stem, held in list(self._held.items()):
+            is_over = sum(of.bytes for of in self._held.values()) > self._limit
+            if stem != newest and (is_over or not held.bytes):
+                self._held.pop(stem).files.close()
+
+    def _read(self, sample: Sample, description: DatasetDescription) -> "_Held":
+        with ExitStack() as files:
+            raster = files.enter_context(open_raster(sample.image))
+            labels = files.enter_context(open_labels(sample, description))
+            size = raster.size.area * (raster.bands * raster.dtype.itemsize + 1)
+            if size > self._limit:
+                return _Held(raster, labels, 0, files.pop_all())
+            whole = Window(0, 0, raster.size)
+            pixels = ArrayRaster(np.moveaxis(raster.read(whole), 0, 2), raster.name)
+            classes = ArrayRaster(labels.read(whole), labels.name)
+        indices = DatasetDescription(description.classes, IndexEncoding(ignore=IGNORE_INDEX))
+        return _Held(pixels, LabelRaster(classes, indices), size, ExitStack())
+
+
+class _Held(NamedTuple):
+    """An image and its mask; 0 bytes where they are read from open files."""
+
+    raster: Raster
+    labels: LabelRaster
+    bytes: int
+    files: ExitStack
+
+
+def _to_tensor(labels: NDArray[np.uint8]) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(labels))

@@ -1,0 +1,117 @@
+"""The folder of a run: new, or one that goes on where it was stopped."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from glnet.errors import ConfigurationError, OutputError
+from glnet.raster.output import partial_file, publish, write_error
+from glnet.training.config import TrainingConfig
+
+CONFIG = "config.yaml"
+
+MAY_DIFFER = (
+    "data.folder",
+    "data.description",
+    "data.workers",
+    "data.cache_mib",
+    "stages.context.micro_batch",
+    "stages.local.micro_batch",
+    "stages.refined.micro_batch",
+    "run.device",
+    "run.devices",
+    "run.num_nodes",
+    "run.precision",
+    "run.patch_batch",
+    "run.checkpoint_minutes",
+    "output",
+)
+"""What may be another when a run goes on: where things lie and what the machine can hold.
+
+What is learnt from there on is the same up to rounding, but for a micro-batch by whose own
+statistics batch normalisation divides (`BatchStatistics`), and for the precision.
+"""
+
+
+def new_folder(config: TrainingConfig) -> Path:
+    """Make the folder of a new run, which at once says what is run.
+
+    Raises:
+        OutputError: If it exists with something in it, or cannot be written.
+    """
+    output = Path(config.output)
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        hint = "; go on with it by --resume" if (output / CONFIG).is_file() else ""
+        raise OutputError(f"{output} exists and is not empty; choose another output{hint}")
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make the output folder {output}: {error}") from error
+    write_text(output / CONFIG, as_yaml(config))
+    return output
+
+
+def old_folder(config: TrainingConfig) -> Path:
+    """The folder of a run that is to go on; a new one where nothing had begun.
+
+    Raises:
+        ConfigurationError: If the run there has another configuration; says what differs.
+        OutputError: If there is something else, or it cannot be written.
+    """
+    output = Path(config.output)
+    if not output.exists() or (output.is_dir() and not any(output.iterdir())):
+        return new_folder(config)
+    try:
+        before = yaml.safe_load((output / CONFIG).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise OutputError(
+            f"{output} holds no run that could go on: no readable {CONFIG} there"
+        ) from error
+    if not isinstance(before, dict):
+        raise OutputError(f"{output} holds no run that could go on: {CONFIG} has no keys")
+    if changes := list(_changes(before, plain(config))):
+        raise ConfigurationError(
+            f"the run in {output} has another configuration: {'; '.join(changes)}; "
+            "give the values it began with, or start anew in another output"
+        )
+    return output
+
+
+def _changes(before: dict[str, Any], now: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    for key in sorted(before.keys() | now.keys()):
+        name = f"{prefix}{key}"
+        ours, theirs = now.get(key), before.get(key)
+        if isinstance(ours, dict) and isinstance(theirs, dict):
+            yield from _changes(theirs, ours, f"{name}.")
+        elif ours != theirs and name not in MAY_DIFFER:
+            yield f"{name} was {theirs}, is now {ours}"
+
+
+def as_yaml(config: TrainingConfig) -> str:
+    """The configuration as it can be read again."""
+    text: str = yaml.safe_dump(plain(config), sort_keys=False)
+    return text
+
+
+def plain(config: TrainingConfig) -> dict[str, Any]:
+    """The configuration in plain values."""
+    values: dict[str, Any] = json.loads(json.dumps(asdict(config)))
+    return values
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file of the run: beside and renamed.
+
+    Raises:
+        OutputError: If it cannot be written.
+    """
+    with partial_file(path) as partial:
+        try:
+            partial.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise write_error(path, error.strerror or str(error)) from error
+        publish(partial, path, overwrite=True)

@@ -1,0 +1,41 @@
+"""The first stage: the global branch alone (section 3.2.1)."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from glnet.model.glnet import GLNet
+from glnet.training.losses import label_counts
+from glnet.training.portions import Portion
+from glnet.training.steps.step import Backward, Objective, Seen, descended, required
+
+
+class ContextStep:
+    """The global branch alone learns to segment thumbnails.
+
+    Args:
+        network: With a context branch.
+        objective: What is minimised.
+
+    Raises:
+        ValueError: If the network has no context branch.
+    """
+
+    def __init__(self, network: GLNet, objective: Objective) -> None:
+        self.network = network
+        self._context = required(network.context, "context branch")
+        self._objective = objective
+        self.trained: Sequence[nn.Module] = [self._context]
+        self.names: Sequence[str] = ["global"]
+
+    def see(self, portion: Portion, backward: Backward | None) -> Seen:
+        """The focal loss of the global answer on thumbnails."""
+        if portion.thumbnails is None:
+            return Seen({})
+        pixels, labels = portion.thumbnails
+        logits = self._context(pixels).logits
+        shares = logits.new_tensor([look.share for look in portion.task.looks], dtype=torch.float32)
+        totals = self._objective.total(label_counts(labels, logits.shape[1]))
+        loss = self._objective.focal(logits, labels, totals / shares)
+        return descended({"global": loss}, backward, logits, labels)

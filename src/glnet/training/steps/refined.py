@@ -1,0 +1,149 @@
+"""The third stage: the global branch that hears all patches learns, with the aggregation."""
+
+from collections.abc import Sequence
+from typing import NamedTuple, cast
+
+import torch
+from torch import Tensor, nn
+
+from glnet.model.branch import BranchOutput
+from glnet.model.exchange import Exchange, Merger, PatchIndex
+from glnet.model.glnet import GLNet
+from glnet.model.resampling import Sampling
+from glnet.training.images import Thumbnail
+from glnet.training.losses import label_counts
+from glnet.training.portions import Opening, Portion
+from glnet.training.steps.step import (
+    Backward,
+    Objective,
+    Seen,
+    descended,
+    opened,
+    required,
+    see_context,
+)
+
+
+class RefinedStep:
+    """The global branch that hears all patches learns, with the aggregation; the rest is frozen.
+
+    Every patch of an image is run once without a graph and merged; the refined branch runs once.
+    What the patches that train say about its last map adds up portion by portion, and goes through
+    the branch once, at the end. The patches' own fused maps are kept only where all that train run
+    at once; else they are run again: memory does not grow with the patches of an image.
+
+    Args:
+        network: With all three branches and an aggregation layer.
+        sampling: Of the maps.
+        objective: What is minimised.
+
+    Raises:
+        ValueError: If the network lacks a branch.
+    """
+
+    def __init__(self, network: GLNet, sampling: Sampling, objective: Objective) -> None:
+        self.network = network
+        self._refined = required(network.refined, "refined branch")
+        self._aggregation = required(network.aggregation, "aggregation layer")
+        required(network.context, "context branch")
+        self._sampling = sampling
+        self._objective = objective
+        self._merging: _Merging | None = None
+        self._merged: _Merged | None = None
+        self.trained: Sequence[nn.Module] = [self._refined, self._aggregation]
+        self.names: Sequence[str] = ["aggregated", "global"]
+
+    def see(self, portion: Portion, backward: Backward | None) -> Seen:
+        """Focal losses of the refined global answer and of the aggregated one."""
+        if portion.opening is not None:
+            self._merging, self._merged = self._open(portion, portion.opening), None
+        if portion.task.purpose == "merge":
+            self._merge(portion, opened(self._merging))
+            return Seen({})
+        if portion.labels is None:
+            return Seen({})
+        if self._merged is None:
+            self._merged = self._refine(opened(self._merging))
+        return self._answer(portion, portion.labels, backward)
+
+    def _open(self, portion: Portion, opening: Opening) -> "_Merging":
+        exchange = Exchange(portion.task.look.grid, self._sampling)
+        context = required(see_context(self.network, opening), "context branch")
+        return _Merging(exchange, context, Merger(exchange, context.features), opening, {})
+
+    def _merge(self, portion: Portion, image: "_Merging") -> None:
+        output, task = self._see_patches(portion, image), portion.task
+        image.merger.add(output.features, task.places)
+        if task.keeps:
+            learn = set(task.look.learn)
+            fused = zip(task.places, output.fused, strict=True)
+            image.fused.update((place, of) for place, of in fused if place in learn)
+
+    def _refine(self, image: "_Merging") -> "_Merged":
+        thumbnail = image.thumbnail.pixels[None]
+        refined = self.network.see_again(thumbnail, image.merger.merged(thumbnail.dtype))
+        return _Merged(refined, refined.fused.detach().float().requires_grad_())
+
+    def _answer(self, portion: Portion, labels: Tensor, backward: Backward | None) -> Seen:
+        image, merged, task = opened(self._merging), opened(self._merged), portion.task
+        fused = self._fused(portion, image)
+        heard = image.exchange.hear(merged.leaf, fused.shape, task.places)
+        logits = self._aggregation(fused, heard)
+        total = self._objective.total(image.opening.counts)
+        loss = task.look.share * self._objective.focal(logits, labels, total)
+        seen = descended({"aggregated": loss}, backward, logits, labels)
+        if not task.closes:
+            return seen
+        closing = task.look.share * self._global_loss(merged, image)
+        if backward is not None:
+            backward(closing + merged.gathered(backward.scale))
+        self._merging = self._merged = None
+        return seen._replace(losses={**seen.losses, "global": closing.detach()})
+
+    def _fused(self, portion: Portion, image: "_Merging") -> Tensor:
+        """The fused maps of a portion's patches: those kept, or run again."""
+        if portion.pixels is None:
+            return torch.stack([image.fused[place] for place in portion.task.places])
+        return self._see_patches(portion, image).fused
+
+    def _see_patches(self, portion: Portion, image: "_Merging") -> BranchOutput:
+        with torch.no_grad():
+            return self.network.see_patches(
+                required(portion.pixels, "pixels"),
+                image.context.features,
+                image.exchange,
+                portion.task.places,
+            )
+
+    def _global_loss(self, merged: "_Merged", image: "_Merging") -> Tensor:
+        logits, labels = merged.refined.logits, image.thumbnail.labels[None]
+        total = self._objective.total(label_counts(labels, logits.shape[1]))
+        return self._objective.loss.auxiliary * self._objective.focal(logits, labels, total)
+
+
+class _Merging(NamedTuple):
+    """What a refined step remembers of the image at hand, while patches come in and after."""
+
+    exchange: Exchange
+    context: BranchOutput
+    merger: Merger
+    opening: Opening
+    fused: dict[PatchIndex, Tensor]
+
+    @property
+    def thumbnail(self) -> Thumbnail:
+        """The whole image."""
+        return cast(Thumbnail, self.opening.thumbnail)
+
+
+class _Merged(NamedTuple):
+    """The refined branch's output, and its fused map as a leaf that gathers gradients."""
+
+    refined: BranchOutput
+    leaf: Tensor
+
+    def gathered(self, scale: float) -> Tensor:
+        """A scalar whose gradient in the branch is what the leaf has gathered, unscaled."""
+        if self.leaf.grad is None:
+            return self.refined.fused.new_zeros(())
+        return (self.refined.fused.float() * (self.leaf.grad / scale)).sum()

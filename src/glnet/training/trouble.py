@@ -1,0 +1,81 @@
+"""What a training says when the machine gives in: memory, disk, lost processes."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+from glnet.errors import GLNetError, OutputError, TrainingError
+from glnet.inference.machine import MEMORY_WORDS
+from glnet.training.config import StageConfig, TrainingConfig
+
+WORKER = "in DataLoader worker process"
+"""Stands in an error that has come from a reading process, before all of its traceback."""
+
+LOST_WORKER = re.compile(r"DataLoader worker \(pid.*?\) (?:is killed by signal: (\w+)|exited)")
+
+
+@contextmanager
+def explained(stage: str, config: TrainingConfig, of: StageConfig) -> Iterator[None]:
+    """Turn what libraries raise while a stage runs into one line that says what to do.
+
+    Raises:
+        TrainingError: If memory ran out, or a process that reads was lost.
+        OutputError: If something cannot be written.
+    """
+    try:
+        yield
+    except GLNetError as error:
+        if WORKER not in str(error):
+            raise
+        _, _, reason = str(error).rstrip().splitlines()[-1].partition(": ")
+        raise type(error)(reason) from error
+    except (RuntimeError, MemoryError) as error:
+        text = _lost(str(error), config) or _memory(error, stage, config, of)
+        if text is None:
+            raise
+        raise TrainingError(text) from error
+    except OSError as error:
+        if text := _memory(error, stage, config, of):
+            raise TrainingError(text) from error
+        raise OutputError(
+            f"stage {stage} cannot go on in {Path(config.output)}: {error}; "
+            "is there room on the disk?"
+        ) from error
+
+
+def _memory(error: Exception, stage: str, config: TrainingConfig, of: StageConfig) -> str | None:
+    words = str(error)
+    known = isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError))
+    if not known and not any(word in words for word in MEMORY_WORDS):
+        return None
+    return f"out of memory in stage {stage}: {_way_out(stage, config, of)}, and go on with --resume"
+
+
+def _way_out(stage: str, config: TrainingConfig, of: StageConfig) -> str:
+    """Which setting to lower, and to what."""
+    if of.micro_batch > 1:
+        hint = f"lower stages.{stage}.micro_batch from {of.micro_batch} to {of.micro_batch // 2}"
+        if stage == "refined" and config.run.patch_batch > 1:
+            half = config.run.patch_batch // 2
+            hint += f" and run.patch_batch from {config.run.patch_batch} to {half}"
+        return hint
+    if config.run.precision == "32-true":
+        return "one patch at a time is too much; set run.precision: bf16-mixed"
+    side = config.framing.patch_size // 2
+    return f"one patch at a time is too much; start again with framing.patch_size: {side}"
+
+
+def _lost(words: str, config: TrainingConfig) -> str | None:
+    found = LOST_WORKER.search(words)
+    if found is None:
+        return None
+    how = f"killed ({found[1]})" if found[1] else "lost"
+    hint = "lower data.workers"
+    return (
+        f"a process that reads images was {how}, as happens when memory runs out; {hint} from "
+        f"{config.data.workers} or data.cache_mib from {config.data.cache_mib}, "
+        "and go on with --resume"
+    )
