@@ -43,16 +43,21 @@ def configuration_parser() -> ArgumentParser:
 def read_config(file: str | Path | None, overrides: Sequence[str] = ()) -> TrainingConfig:
     """Read a configuration: the file first, then ``--key value`` overrides.
 
-    A dataset description that is not found where the command runs is looked for beside the file.
+    A file may name another one that it ``extends``, relative to itself; its own keys win. A dataset
+    description that is not found where the command runs is looked for beside the file that names
+    it.
 
     Raises:
         ConfigurationError: If the file is missing or no YAML, a key is unknown, or a value is of
             the wrong type or out of range.
     """
     parser = configuration_parser()
-    if file is not None:
-        _check_groups(str(file), _read_yaml(Path(file)), parser.get_defaults().as_dict())
-    arguments = [*(["--config", str(file)] if file is not None else []), *overrides]
+    files = [] if file is None else _extended(Path(file))
+    for path, given in files:
+        _check_groups(str(path), given, parser.get_defaults().as_dict())
+    arguments = list(overrides)
+    for _, given in reversed(files):
+        arguments = ["--config", yaml.safe_dump(given), *arguments]
     try:
         values = parser.parse_args(arguments)
         values.pop("config", None)
@@ -62,17 +67,33 @@ def read_config(file: str | Path | None, overrides: Sequence[str] = ()) -> Train
         raise
     except Exception as error:  # jsonargparse raises whatever the values provoke
         raise ConfigurationError(_explained(error, parser)) from error
-    return _with_description(config, file)
+    return _with_description(config, [path for path, _ in files])
 
 
-def _with_description(config: TrainingConfig, file: str | Path | None) -> TrainingConfig:
+def _with_description(config: TrainingConfig, files: Sequence[Path]) -> TrainingConfig:
     named = config.data.description
-    if named is None or file is None or Path(named).exists():
+    if named is None or Path(named).exists():
         return config
-    beside = Path(file).parent / named
-    if not beside.exists():
-        return config
-    return replace(config, data=replace(config.data, description=str(beside)))
+    for beside in (path.parent / named for path in reversed(files)):
+        if beside.exists():
+            return replace(config, data=replace(config.data, description=str(beside)))
+    return config
+
+
+def _extended(file: Path) -> list[tuple[Path, dict[str, Any]]]:
+    """A file and those it extends, the one that is extended first."""
+    files: list[tuple[Path, dict[str, Any]]] = []
+    while True:
+        given = _read_yaml(file)
+        base = given.pop("extends", None)
+        files.insert(0, (file, given))
+        if base is None:
+            return files
+        if not isinstance(base, str):
+            raise ConfigurationError(f"{file}: extends names one file, got {base!r}")
+        file = file.parent / base
+        if file in [path for path, _ in files]:
+            raise ConfigurationError(f"{files[0][0]}: extends {base}, which extends it again")
 
 
 def _read_yaml(file: Path) -> dict[str, Any]:
