@@ -1,6 +1,6 @@
 """The rows of the paper's Table 2 on drawn scenes: several seeds, mean and spread.
 
-    python benchmarks/table2.py [--seeds 0 1 2] [--output runs/table2] [--scenes 16 6]
+    python benchmarks/table2.py [--seeds 0 1 2] [--output runs/table2] [--scenes 24 8] [--woven 0.5]
 
 Rows are the files of configs/synthetic. Every seed draws its own scenes. Rows of a seed share what
 is the same in all of them: the context branch is trained once, and the bidirectional row goes on
@@ -49,7 +49,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--output", type=Path, default=Path("runs/table2"))
-    parser.add_argument("--scenes", type=int, nargs=2, default=[16, 6], metavar=("TRAIN", "TEST"))
+    parser.add_argument("--scenes", type=int, nargs=2, default=[24, 8], metavar=("TRAIN", "TEST"))
+    parser.add_argument("--woven", type=float, default=0.5, help="share of woven scenes")
     parser.add_argument("overrides", nargs="*", help="--key value of the configuration, after --")
     options = parser.parse_args()
     scores = {seed: {row: _score(row, seed, options) for row in ROWS} for seed in options.seeds}
@@ -90,7 +91,7 @@ def _config(row: str, seed: int, folder: Path, options: argparse.Namespace) -> T
     data = folder / "data"
     if not data.exists():
         counts = dict(zip(("train", "validation"), options.scenes, strict=True))
-        write_dataset(data, SceneSettings(size=Size(SIDE, SIDE)), counts, seed)
+        write_dataset(data, SceneSettings(size=Size(SIDE, SIDE), woven=options.woven), counts, seed)
     words = ["--data.folder", str(data), "--output", str(folder / row), "--run.seed", str(seed)]
     if row in STARTS:
         words += ["--start_from", str(folder / STARTS[row] / "model")]
@@ -104,7 +105,8 @@ def _table(scores: dict[int, dict[str, dict[str, float]]], options: argparse.Nam
         "# Table 2's rows on drawn scenes",
         "",
         f"{datetime.now(UTC):%Y-%m-%d}; mIoU in % at full resolution on {options.scenes[1]} unseen "
-        f"scenes of {SIDE}x{SIDE}, {options.scenes[0]} scenes train; seeds "
+        f"scenes of {SIDE}x{SIDE}, {options.scenes[0]} scenes train, of both a share of "
+        f"{options.woven:g} woven (`glnet/data/synthetic.py`); seeds "
         f"{', '.join(map(str, seeds))}, each with scenes of its own; "
         f"glnet {version('glnet')}, torch {version('torch')}, Python {platform.python_version()}, "
         f"{platform.machine()}. Spread is the standard deviation over seeds. Seconds are those of "

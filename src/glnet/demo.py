@@ -188,8 +188,8 @@ def demo_config(folder: Path, seed: int) -> TrainingConfig:
         loss=LossConfig(gamma=2.0),
         stages=StagesConfig(
             context=StageConfig(epochs=40, learning_rate=1e-3, images=4, start="fresh"),
-            local=StageConfig(epochs=12, learning_rate=1e-3, images=1, patches=16),
-            refined=StageConfig(epochs=3, learning_rate=3e-4, images=1, patches=16),
+            local=StageConfig(epochs=12, learning_rate=1e-3, images=1, patches=16, micro_batch=16),
+            refined=StageConfig(epochs=3, learning_rate=3e-4, images=1, patches=16, micro_batch=16),
         ),
         run=RunConfig(seed=seed, placement="random", patch_batch=16, device="cpu"),
     )

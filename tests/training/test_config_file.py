@@ -6,7 +6,7 @@ import yaml
 from glnet.errors import ConfigurationError
 from glnet.training.config import TrainingConfig
 from glnet.training.config_file import read_config
-from glnet.training.run import _plain
+from glnet.training.resuming import plain as _plain
 from tests.training.tiny_run import tiny_config
 
 LEAST = "data: {folder: a}\noutput: o\n"

@@ -5,6 +5,10 @@ one in fine stripes and the other in fine checks that no thumbnail can show: onl
 patches tell them apart. The two lakes (3, 4) are alike to the pixel; what they are called depends
 on the country around them, red or blue, which begins only behind a wide neutral shore: only the
 thumbnail tells them apart. Layout scales with the scene; texture and noise stay in pixels.
+
+In woven scenes the countries have one colour: the red one's ground is striped, the blue one's
+checked. What the lakes there are called is seen by neither branch alone, nor by a sum of the two:
+patches that see the ground must tell the thumbnail, which spans from the ground to the lake.
 """
 
 from collections.abc import Iterator
@@ -41,7 +45,7 @@ _FIELD_LENGTH = 0.33
 
 
 class Cover(IntEnum):
-    """What lies on the ground, which says more than the class: three covers are terrain."""
+    """What lies on the ground, which says more than the class: five covers are terrain."""
 
     NEUTRAL = 0
     RED_COUNTRY = 1
@@ -50,12 +54,22 @@ class Cover(IntEnum):
     ORCHARD = 4
     RED_LAKE = 5
     BLUE_LAKE = 6
+    STRIPED_COUNTRY = 7
+    CHECKED_COUNTRY = 8
 
 
-_CLASS_OF_COVER = np.array([0, 0, 0, 1, 2, 3, 4], np.uint8)
+_CLASS_OF_COVER = np.array([0, 0, 0, 1, 2, 3, 4, 0, 0], np.uint8)
+_COUNTRIES = (
+    Cover.NEUTRAL,
+    Cover.RED_COUNTRY,
+    Cover.BLUE_COUNTRY,
+    Cover.STRIPED_COUNTRY,
+    Cover.CHECKED_COUNTRY,
+)
 
 _FIELD_COLOR = (165, 155, 85)
 _LAKE_COLOR = (70, 125, 130)
+_WOVEN_COLOR = (150, 95, 150)
 _COLOR_OF_COVER = np.array(
     [
         (140, 132, 120),
@@ -65,6 +79,8 @@ _COLOR_OF_COVER = np.array(
         _FIELD_COLOR,
         _LAKE_COLOR,
         _LAKE_COLOR,
+        _WOVEN_COLOR,
+        _WOVEN_COLOR,
     ],
     np.float32,
 )
@@ -80,6 +96,7 @@ class SceneSettings:
             whole periods, such as 8 x 8 blocks for 4, hide them altogether.
         contrast: Half the brightness step between stripes.
         noise: Standard deviation of each pixel and band.
+        woven: Share of the scenes whose countries differ by texture alone.
 
     Raises:
         ConfigurationError: If a value is out of its range.
@@ -89,6 +106,7 @@ class SceneSettings:
     period: int = 4
     contrast: float = 28.0
     noise: float = 6.0
+    woven: float = 0.0
 
     def __post_init__(self) -> None:
         if min(self.size.height, self.size.width) < 64:
@@ -99,6 +117,8 @@ class SceneSettings:
             raise ConfigurationError(
                 f"contrast and noise cannot be negative, got {self.contrast} and {self.noise}"
             )
+        if not 0 <= self.woven <= 1:
+            raise ConfigurationError(f"woven is a share from 0 to 1, got {self.woven}")
 
 
 class Scene(NamedTuple):
@@ -139,7 +159,7 @@ def scene_strips(settings: SceneSettings, seed: int) -> Iterator[SceneStrip]:
     """
     if seed < 0:
         raise ConfigurationError(f"a scene's seed must be at least 0, got {seed}")
-    layout = _Layout.draw(np.random.default_rng(seed))
+    layout = _Layout.draw(np.random.default_rng(seed), settings.woven)
     for window in strips(settings.size, STRIP_HEIGHT):
         covers = layout.covers(settings.size, window)
         noise = np.random.default_rng([seed, 1 + window.row])
@@ -164,9 +184,10 @@ class _Layout:
     """(2, ...) shifts that fray every outline, below what a thumbnail shows."""
     shades: SmoothNoise
     """(3, ...) the terrain's own light and dark."""
+    is_woven: bool
 
     @classmethod
-    def draw(cls, rng: np.random.Generator) -> "_Layout":
+    def draw(cls, rng: np.random.Generator, woven: float) -> "_Layout":
         quarter_turns = rng.integers(4) * np.pi / 2
         return cls(
             # Along a diagonal, where the room is, but never quite.
@@ -177,6 +198,7 @@ class _Layout:
             bends=SmoothNoise.draw(rng, bands=2, cells=5, deviation=0.016),
             frays=SmoothNoise.draw(rng, bands=2, cells=64, deviation=0.006),
             shades=SmoothNoise.draw(rng, bands=3, cells=9, deviation=7.0),
+            is_woven=bool(rng.random() < woven),  # Drawn last: the rest is the same for any share.
         )
 
     def covers(self, size: Size, window: Window) -> NDArray[np.uint8]:
@@ -187,7 +209,12 @@ class _Layout:
         is_field = np.abs(along) < 0.075 + 0.36 * across**2
         is_meadow = np.floor((across + self.field_start) / _FIELD_LENGTH) % 2 == 0
         # Each line paints over the lines before.
-        covers = np.where(is_red, Cover.RED_COUNTRY, Cover.BLUE_COUNTRY)
+        striped, checked = (
+            (Cover.STRIPED_COUNTRY, Cover.CHECKED_COUNTRY)
+            if self.is_woven
+            else (Cover.RED_COUNTRY, Cover.BLUE_COUNTRY)
+        )
+        covers = np.where(is_red, striped, checked)
         covers = np.where(from_lake < _SHORE, Cover.NEUTRAL, covers)
         covers = np.where(is_field, np.where(is_meadow, Cover.MEADOW, Cover.ORCHARD), covers)
         lakes = np.where(is_red, Cover.RED_LAKE, Cover.BLUE_LAKE)
@@ -223,7 +250,7 @@ def _shades(
     layout: _Layout, size: Size, window: Window, covers: NDArray[np.uint8]
 ) -> NDArray[np.float32]:
     """(3, rows, columns) light and dark of the terrain; none on fields and lakes."""
-    return layout.shades.sample(*_centres(size, window)) * (covers <= Cover.BLUE_COUNTRY)
+    return layout.shades.sample(*_centres(size, window)) * np.isin(covers, _COUNTRIES)
 
 
 def _paint(
@@ -233,9 +260,10 @@ def _paint(
     half = settings.period // 2
     rows = np.arange(window.row, window.row_stop)[:, None] // half % 2
     columns = np.arange(window.size.width)[None, :] // half % 2
-    # Meadows are striped along the rows, orchards checked; both are bright on half the pixels.
-    is_bright = np.where(covers == Cover.ORCHARD, rows ^ columns, rows)
+    # Stripes run along the rows; stripes and checks are bright on half the pixels alike.
+    is_checked = np.isin(covers, (Cover.ORCHARD, Cover.CHECKED_COUNTRY))
+    is_bright = np.where(is_checked, rows ^ columns, rows)
     texture = np.where(is_bright, settings.contrast, -settings.contrast).astype(np.float32)
-    texture *= (covers == Cover.MEADOW) | (covers == Cover.ORCHARD)
+    texture *= is_checked | np.isin(covers, (Cover.MEADOW, Cover.STRIPED_COUNTRY))
     noise = rng.standard_normal((3, *covers.shape), np.float32) * np.float32(settings.noise)
     return _COLOR_OF_COVER.T[:, covers] + texture + noise
