@@ -1,14 +1,17 @@
 """The folder contract: `ROOT/images/*`, `ROOT/masks/*`, paired by stem, and a description."""
 
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
 from glnet.data.description import DatasetDescription
 from glnet.data.description_file import DESCRIPTION_NAME, read_description
 from glnet.data.listing import listing
+from glnet.data.masks import LabelRaster, open_labels
 from glnet.data.splits import Splits
 from glnet.errors import DatasetError
+from glnet.raster import Raster, open_raster
 
 ALL = "all"
 """The one split of a dataset whose description names none."""
@@ -27,6 +30,26 @@ class Sample:
     stem: str
     image: Path
     mask: Path | None = None
+
+    def open_image(self) -> AbstractContextManager[Raster]:
+        """The image's pixels, for a ``with`` block.
+
+        Raises:
+            RasterError: If the file cannot be opened.
+        """
+        return open_raster(self.image)
+
+    def open_labels(self, description: DatasetDescription) -> AbstractContextManager[LabelRaster]:
+        """The labels, once the mask is known to be as large as the image; for a ``with`` block.
+
+        Raises:
+            DatasetError: If there is no mask, its size is not the image's, or its pixels are of a
+                kind that the encoding cannot mean.
+            RasterError: If a file cannot be opened.
+        """
+        if self.mask is None:
+            raise DatasetError(f"{self.image}: the image has no mask to read labels from")
+        return open_labels(self.mask, description, self.image)
 
 
 class SegmentationFolder:

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from glnet.data import IGNORE_INDEX, DatasetDescription, Sample, SegmentationFolder, open_labels
+from glnet.data import IGNORE_INDEX, DatasetDescription, Sample, SegmentationFolder
 from glnet.errors import ConfigurationError, DatasetError, GLNetError
 from glnet.geometry import Size, strips
 from glnet.inference.pixels import LEAST_SIDE
 from glnet.model.config import Framing
-from glnet.raster import Raster, open_raster
+from glnet.raster import Raster
 from glnet.training.progress import Steps, unseen
 
 CHECKING = "reading every image and mask once"
@@ -56,7 +56,7 @@ def check_splits(
     for done, (stem, sample) in enumerate(samples.items(), start=1):
         file = sample.image
         try:
-            bands = _read_image(sample.image, framing, bands)
+            bands = _read_image(sample, framing, bands)
             file = sample.mask or file
             if _has_labels(sample, folder.description):
                 labelled.add(stem)
@@ -101,9 +101,9 @@ def check_image(raster: Raster, framing: Framing, bands: int) -> None:
         )
 
 
-def _read_image(path: Path, framing: Framing, bands: int | None) -> int:
+def _read_image(sample: Sample, framing: Framing, bands: int | None) -> int:
     """Read all pixels; returns how many bands an image must have."""
-    with open_raster(path) as raster:
+    with sample.open_image() as raster:
         bands = bands or raster.bands
         check_image(raster, framing, bands)
         for strip in strips(raster.size, _rows(raster.size)):
@@ -114,7 +114,7 @@ def _read_image(path: Path, framing: Framing, bands: int | None) -> int:
 def _has_labels(sample: Sample, description: DatasetDescription) -> bool:
     """Read all labels, and tell whether one of them counts."""
     is_labelled = False
-    with open_labels(sample, description) as labels:
+    with sample.open_labels(description) as labels:
         for strip in strips(labels.size, _rows(labels.size)):
             is_labelled |= bool((labels.read(strip) != IGNORE_INDEX).any())
     return is_labelled

@@ -22,13 +22,12 @@ from glnet.data import (
     IndexEncoding,
     LabelRaster,
     Sample,
-    open_labels,
 )
 from glnet.geometry import PatchGrid, Size, Window
 from glnet.inference.pixels import normalized
 from glnet.inference.sampling import sampled
 from glnet.model.config import Framing, Normalization
-from glnet.raster import ArrayRaster, Raster, open_raster, read_reduced, thumbnail
+from glnet.raster import ArrayRaster, Raster, read_reduced, thumbnail
 from glnet.training.augmentation import Turn, random_turn, read_turned
 from glnet.training.config import Placement
 
@@ -188,8 +187,8 @@ class PixelCache:
 
     def _read(self, sample: Sample, description: DatasetDescription) -> "_Held":
         with ExitStack() as files:
-            raster = files.enter_context(open_raster(sample.image))
-            labels = files.enter_context(open_labels(sample, description))
+            raster = files.enter_context(sample.open_image())
+            labels = files.enter_context(sample.open_labels(description))
             size = raster.size.area * (raster.bands * raster.dtype.itemsize + 1)
             if size > self._limit:
                 return _Held(raster, labels, 0, files.pop_all())
