@@ -12,8 +12,8 @@ from glnet.data.classes import IGNORE_INDEX, ClassInfo
 from glnet.data.decoding import Place, decode
 from glnet.data.description import DatasetDescription
 from glnet.data.encodings import IndexEncoding, MaskEncoding, PaletteEncoding, ThresholdEncoding
-from glnet.data.folder import Sample
 from glnet.data.masks import LabelRaster, open_labels
+from glnet.data.sample import Sample
 from glnet.errors import DatasetError, GeometryError
 from glnet.geometry import Size, Window
 from glnet.raster import ArrayRaster

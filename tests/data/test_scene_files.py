@@ -23,7 +23,7 @@ def test_a_written_dataset_reads_back_as_its_scenes(
 ) -> None:
     folder = write_dataset(tmp_path / "new", SMALL, {"train": 2, "validation": 1}, 7, suffix)
 
-    assert folder.splits == ("train", "validation")
+    assert folder.splits == ("train", "validation", "all")
     assert folder.description.classes == SCENE_CLASSES
     samples = [*folder.split("train"), *folder.split("validation")]
     assert [sample.image.name for sample in samples] == [

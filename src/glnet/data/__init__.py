@@ -4,8 +4,10 @@ from glnet.data.classes import IGNORE_INDEX, ClassInfo
 from glnet.data.description import DatasetDescription, StemEndings
 from glnet.data.description_file import read_description
 from glnet.data.encodings import IndexEncoding, MaskEncoding, PaletteEncoding, ThresholdEncoding
-from glnet.data.folder import Sample, SegmentationFolder
+from glnet.data.folder import DatasetKind, SegmentationFolder
 from glnet.data.masks import LabelRaster, open_labels
+from glnet.data.opening import open_dataset
+from glnet.data.sample import LabelledSample, Sample
 from glnet.data.scene_files import write_dataset, write_scene_geotiff
 from glnet.data.splits import FractionSplits, GroupSplits, ListedSplits, SplitRule
 from glnet.data.synthetic import SCENE_CLASSES, Scene, SceneSettings, make_scene
@@ -24,7 +26,10 @@ __all__ = [
     "ListedSplits",
     "FractionSplits",
     "GroupSplits",
+    "open_dataset",
+    "DatasetKind",
     "SegmentationFolder",
+    "LabelledSample",
     "Sample",
     "open_labels",
     "LabelRaster",
