@@ -1,5 +1,6 @@
 """Labelled images on disk: the folder contract, masks of every encoding, drawn scenes."""
 
+from glnet.data.check import DatasetReport, check_dataset
 from glnet.data.classes import IGNORE_INDEX, ClassInfo
 from glnet.data.description import DatasetDescription, StemEndings
 from glnet.data.description_file import read_description
@@ -28,6 +29,8 @@ __all__ = [
     "GroupSplits",
     "open_dataset",
     "DatasetKind",
+    "check_dataset",
+    "DatasetReport",
     "SegmentationFolder",
     "LabelledSample",
     "Sample",

@@ -9,7 +9,7 @@ from glnet.data.description import DatasetDescription
 from glnet.data.faults import Fault
 from glnet.data.folder import Contents, DatasetKind, SegmentationFolder
 from glnet.data.listing import listing
-from glnet.data.pairing import Naming, named, pair, pictures
+from glnet.data.pairing import Naming, named, pair
 from glnet.errors import DatasetError
 
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar", ".001")
@@ -145,8 +145,9 @@ def packed(root: Path) -> str:
 
 def inside(root: Path) -> str:
     """What a folder holds, for messages."""
-    names = [f"{path.name}/" for path in subfolders(root)]
-    return listing([*names, *(path.name for path in pictures(root))]) or "nothing"
+    folders = [f"{path.name}/" for path in subfolders(root)]
+    files = sorted(path.name for path in root.iterdir() if path.is_file())
+    return listing([*folders, *files]) or "nothing"
 
 
 def require_folder(root: Path) -> None:

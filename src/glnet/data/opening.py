@@ -84,11 +84,23 @@ def folder_contents(root: Path, description: DatasetDescription) -> Contents:
     Raises:
         DatasetError: If there are no images; saying so where it looks like a benchmark.
     """
-    try:
-        return find_contents(root, description)
-    except DatasetError as error:
-        hints = f"{packed(root)}{_found(root)}{_another(root, 'folder')}"
-        raise DatasetError(f"{error}{hints}") from error
+    require_images(root)
+    return find_contents(root, description)
+
+
+def require_images(root: Path) -> None:
+    """Refuse a folder that does not follow the folder contract.
+
+    Raises:
+        DatasetError: Saying what it looks like instead.
+    """
+    images = root / "images"
+    if images.is_dir():
+        return
+    raise DatasetError(
+        f"{root}: expected the folders images and masks, found no {images}{packed(root)};"
+        f" found {inside(root)}{_another(root, 'folder')}"
+    )
 
 
 def missing_description(root: Path, file: Path) -> ConfigurationError:
@@ -122,7 +134,3 @@ def _another(root: Path, kind: DatasetKind) -> str:
     if like is None or like == kind:
         return ""
     return f"; this looks like {like}: use --dataset {like}"
-
-
-def _found(root: Path) -> str:
-    return "" if (root / "images").is_dir() else f"; found {inside(root)}"
