@@ -6,9 +6,10 @@ from glnet.data.description import DatasetDescription, StemEndings
 from glnet.data.description_file import read_description
 from glnet.data.encodings import IndexEncoding, MaskEncoding, PaletteEncoding, ThresholdEncoding
 from glnet.data.folder import DatasetKind, SegmentationFolder
+from glnet.data.items import ItemDataset, from_items
 from glnet.data.masks import LabelRaster, open_labels
 from glnet.data.opening import open_dataset
-from glnet.data.sample import LabelledSample, Sample
+from glnet.data.sample import LabelledDataset, LabelledSample, Sample
 from glnet.data.scene_files import write_dataset, write_scene_geotiff
 from glnet.data.splits import FractionSplits, GroupSplits, ListedSplits, SplitRule
 from glnet.data.synthetic import SCENE_CLASSES, Scene, SceneSettings, make_scene
@@ -32,6 +33,9 @@ __all__ = [
     "check_dataset",
     "DatasetReport",
     "SegmentationFolder",
+    "from_items",
+    "ItemDataset",
+    "LabelledDataset",
     "LabelledSample",
     "Sample",
     "open_labels",

@@ -90,6 +90,11 @@ class SegmentationFolder:
         return cls(root, read_description(file))
 
     @property
+    def name(self) -> str:
+        """The folder, for messages."""
+        return str(self.root)
+
+    @property
     def kind(self) -> DatasetKind:
         """How the folder is laid out."""
         return self.contents.kind

@@ -1,5 +1,6 @@
 """An image with its mask, which opens both."""
 
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +40,38 @@ class LabelledSample(Protocol):
             DatasetError: If there are none, their size is not the image's, or they are of a kind
                 that cannot be labels.
             RasterError: If they cannot be opened.
+        """
+        ...
+
+
+class LabelledDataset(Protocol):
+    """Labelled images in splits, wherever they come from."""
+
+    @property
+    def name(self) -> str:
+        """What to call it in messages: the folder, for one."""
+        ...
+
+    @property
+    def description(self) -> DatasetDescription:
+        """Its classes, and how masks show them."""
+        ...
+
+    @property
+    def groups(self) -> Mapping[str, str]:
+        """The group of every stem, where there are groups: its city, for Inria."""
+        ...
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The names of the splits; ``all`` is one of them."""
+        ...
+
+    def split(self, name: str) -> Sequence[LabelledSample]:
+        """The samples of a split.
+
+        Raises:
+            DatasetError: If there is no such split, or a part of it is missing.
         """
         ...
 

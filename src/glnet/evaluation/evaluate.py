@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from glnet.data import DatasetDescription, Sample, SegmentationFolder
+from glnet.data import DatasetDescription, LabelledSample, SegmentationFolder
 from glnet.errors import DatasetError, InputMismatchError
 from glnet.evaluation.confusion import Confusion
 from glnet.evaluation.report import Evaluation, Score, check_report, write_report
@@ -20,7 +20,7 @@ ImageProgress = Callable[[str, int, int], None]
 
 def evaluate(
     model: Model,
-    samples: Sequence[Sample],
+    samples: Sequence[LabelledSample],
     description: DatasetDescription,
     settings: Settings,
     progress: ImageProgress = lambda *_: None,
@@ -83,7 +83,7 @@ def evaluate_folder(  # noqa: PLR0913 - what, with what, how; each may be left o
 
 def _count(
     model: Model,
-    sample: Sample,
+    sample: LabelledSample,
     description: DatasetDescription,
     settings: Settings,
     counts: dict[Answer, Confusion],
