@@ -27,6 +27,9 @@ from glnet.errors import (
 )
 
 if TYPE_CHECKING:
+    from glnet.data.check import check_dataset as check_dataset
+    from glnet.data.items import from_items as from_items
+    from glnet.data.opening import open_dataset as open_dataset
     from glnet.inference.report import SegmentReport as SegmentReport
     from glnet.inference.segment import segment as segment
     from glnet.inference.segment import segment_file as segment_file
@@ -45,6 +48,9 @@ __all__ = [
     "SegmentReport",
     "Model",
     "open_raster",
+    "open_dataset",
+    "check_dataset",
+    "from_items",
     "GLNetError",
     "GeometryError",
     "RasterError",
@@ -65,6 +71,9 @@ _HOMES = {
     "SegmentReport": ("glnet.inference.report", "SegmentReport"),
     "Model": ("glnet.model.checkpoint", "Model"),
     "open_raster": ("glnet.raster", "open_raster"),
+    "open_dataset": ("glnet.data.opening", "open_dataset"),
+    "check_dataset": ("glnet.data.check", "check_dataset"),
+    "from_items": ("glnet.data.items", "from_items"),
 }
 """Fetched when first used: torch takes seconds to import, which ``glnet --help`` need not wait."""
 

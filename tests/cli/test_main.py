@@ -40,7 +40,7 @@ def test_version_is_that_of_the_package(capsys: Captured) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("", "expected a command: segment, info, convert, train, evaluate, demo; glnet --help"),
+        ("", f"expected a command: {', '.join(COMMANDS)}; glnet --help"),
         ("sgement a.tif", "did you mean segment?"),
         ("--modle", "unrecognized arguments: --modle"),
         ("segment", "required: IMAGE, --model, --output"),

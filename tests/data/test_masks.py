@@ -12,8 +12,8 @@ from glnet.data.classes import IGNORE_INDEX, ClassInfo
 from glnet.data.decoding import Place, decode
 from glnet.data.description import DatasetDescription
 from glnet.data.encodings import IndexEncoding, MaskEncoding, PaletteEncoding, ThresholdEncoding
-from glnet.data.folder import Sample
 from glnet.data.masks import LabelRaster, open_labels
+from glnet.data.sample import Sample
 from glnet.errors import DatasetError, GeometryError
 from glnet.geometry import Size, Window
 from glnet.raster import ArrayRaster
@@ -187,12 +187,12 @@ def test_a_sample_opens_only_with_a_mask_as_large_as_its_image(tmp_path: Path) -
     turned = save(tmp_path / "turned.png", np.zeros((7, 6), np.uint8))
     description = described(IndexEncoding())
 
-    with open_labels(Sample("a", image, mask), description) as labels:
+    with Sample("a", image, mask).open_labels(description) as labels:
         assert labels.size == Size(6, 7)
         assert labels.name == str(mask)
     with (
         pytest.raises(DatasetError, match=r"turned.png: .* \(6x7, .*image.png\), got 7x6"),
-        open_labels(Sample("a", image, turned), description),
+        Sample("a", image, turned).open_labels(description),
     ):
         pass
 
@@ -200,6 +200,6 @@ def test_a_sample_opens_only_with_a_mask_as_large_as_its_image(tmp_path: Path) -
 def test_a_sample_without_mask_has_no_labels(tmp_path: Path) -> None:
     with (
         pytest.raises(DatasetError, match=r"image\.png: the image has no mask"),
-        open_labels(Sample("a", tmp_path / "image.png"), described(IndexEncoding())),
+        Sample("a", tmp_path / "image.png").open_labels(described(IndexEncoding())),
     ):
         pass

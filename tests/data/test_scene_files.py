@@ -7,7 +7,6 @@ from rasterio.crs import CRS
 from rasterio.errors import RasterioIOError
 
 from glnet.data.folder import SegmentationFolder
-from glnet.data.masks import open_labels
 from glnet.data.scene_files import SCENE_GEOREFERENCE, write_dataset, write_scene_geotiff
 from glnet.data.synthetic import SCENE_CLASSES, SceneSettings, make_scene
 from glnet.errors import ConfigurationError, OutputError
@@ -24,7 +23,7 @@ def test_a_written_dataset_reads_back_as_its_scenes(
 ) -> None:
     folder = write_dataset(tmp_path / "new", SMALL, {"train": 2, "validation": 1}, 7, suffix)
 
-    assert folder.splits == ("train", "validation")
+    assert folder.splits == ("train", "validation", "all")
     assert folder.description.classes == SCENE_CLASSES
     samples = [*folder.split("train"), *folder.split("validation")]
     assert [sample.image.name for sample in samples] == [
@@ -32,9 +31,9 @@ def test_a_written_dataset_reads_back_as_its_scenes(
     ]
     for seed, sample in enumerate(samples, 7):
         scene = make_scene(SMALL, seed)
-        with open_raster(sample.image) as image:
+        with sample.open_image() as image:
             np.testing.assert_array_equal(image.read(WHOLE), scene.image)
-        with open_labels(sample, folder.description) as labels:
+        with sample.open_labels(folder.description) as labels:
             np.testing.assert_array_equal(labels.read(WHOLE), scene.labels)
     assert SegmentationFolder.open(tmp_path / "new").samples == folder.samples
 

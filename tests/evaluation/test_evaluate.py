@@ -18,7 +18,6 @@ from glnet.evaluation.evaluate import evaluate
 from glnet.geometry import Size, Window
 from glnet.inference.streaming import Answer, Prediction, Settings, answers_of, predict
 from glnet.model.checkpoint import Model
-from glnet.raster import open_raster
 from tests.model.tiny import CLASSES, tiny_model
 
 DESCRIPTION = DatasetDescription(CLASSES, IndexEncoding(ignore=9))
@@ -49,7 +48,7 @@ def truth(sample: Sample) -> NDArray[np.uint8]:
 
 def answered(model: Model, sample: Sample, answer: Answer) -> NDArray[np.uint8]:
     with (
-        open_raster(sample.image) as raster,
+        sample.open_image() as raster,
         predict(model, raster, Settings(), (answer,)) as prediction,
     ):
         return prediction.labels(answer, Window(0, 0, raster.size), CPU)

@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from glnet.data.deepglobe import PUBLISHED_CLASSES
 from glnet.errors import CheckpointError, ConfigurationError
-from glnet.model.published import DEEPGLOBE_CLASSES, convert_published, read_published
+from glnet.model.published import convert_published, read_published
 
 
 class _Bomb:
@@ -122,6 +123,6 @@ def test_impossible_sizes_are_refused(tmp_path: Path) -> None:
 
 
 def test_deepglobe_classes_are_told_apart_by_their_colours() -> None:
-    colours = np.array([of.color for of in DEEPGLOBE_CLASSES])
+    colours = np.array([of.color for of in PUBLISHED_CLASSES])
 
-    assert len(DEEPGLOBE_CLASSES) == len(np.unique(colours, axis=0)) == 7
+    assert len(PUBLISHED_CLASSES) == len(np.unique(colours, axis=0)) == 7

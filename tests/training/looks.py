@@ -12,7 +12,6 @@ from glnet.inference.stitching import stitch
 from glnet.inference.streaming import Answer, Settings, predict
 from glnet.model.checkpoint import Model
 from glnet.model.glnet import GLNet
-from glnet.raster import open_raster
 from glnet.training.config import LossConfig
 from glnet.training.samples import Choice, LabelledImage, Look, PatchSamples, PixelCache, Thumbnail
 from glnet.training.steps import (
@@ -85,7 +84,7 @@ def stretched(logits: Tensor, look: Look) -> Tensor:
 
 def predicted(model: Model, scenes: SegmentationFolder, answer: Answer) -> Tensor:
     with (
-        open_raster(scenes.split("train")[0].image) as raster,
+        scenes.split("train")[0].open_image() as raster,
         predict(model, raster, Settings(), (answer,)) as prediction,
     ):
         return prediction.scores(answer, Window(0, 0, raster.size), CPU).clone()

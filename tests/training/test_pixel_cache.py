@@ -11,7 +11,6 @@ from glnet.errors import DatasetError, RasterError
 from glnet.geometry import Size, Window
 from glnet.raster import open_raster
 from glnet.raster.files import RasterFile
-from glnet.training import samples as module
 from glnet.training.augmentation import Turn
 from glnet.training.samples import PixelCache
 from tests.training.labelled_files import DESCRIPTION, drawn_labels, labelled, write_pair
@@ -25,11 +24,11 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[RasterFile]:
     """The images that were opened, in order."""
     files: list[RasterFile] = []
 
-    def opening(path: Path) -> RasterFile:
-        files.append(open_raster(path))
+    def opening(sample: Sample) -> RasterFile:
+        files.append(open_raster(sample.image))
         return files[-1]
 
-    monkeypatch.setattr(module, "open_raster", opening)
+    monkeypatch.setattr(Sample, "open_image", opening)
     return files
 
 

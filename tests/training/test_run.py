@@ -14,7 +14,6 @@ from glnet.errors import ConfigurationError, DatasetError, OutputError
 from glnet.geometry import Size, Window
 from glnet.inference.streaming import Settings, answers_of, predict
 from glnet.model.checkpoint import Model, load_model
-from glnet.raster import open_raster
 from glnet.training.config import TrainingConfig
 from glnet.training.config_file import read_config
 from glnet.training.progress import Moment
@@ -60,7 +59,7 @@ def assert_same_weights(one: Path, other: Path, starting: str = "") -> None:
 
 def assert_predicts(model: Model, scenes: SegmentationFolder) -> None:
     with (
-        open_raster(scenes.samples[0].image) as raster,
+        scenes.samples[0].open_image() as raster,
         predict(model, raster, Settings()) as prediction,
     ):
         answer = answers_of(model)[-1]

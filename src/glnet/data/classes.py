@@ -1,9 +1,9 @@
 """The classes of a dataset: names and colours, plain enough to travel in a checkpoint."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from glnet.data.colors import Color, as_hex, parse_color
+from glnet.data.colors import Color, as_hex, free_color, parse_color
 from glnet.errors import ConfigurationError
 
 IGNORE_INDEX = 255
@@ -45,3 +45,19 @@ class ClassInfo:
         if not isinstance(name, str):
             raise ConfigurationError(f"expected a class name, got {name!r}")
         return cls(name, parse_color(value["color"]))
+
+
+def named_classes(classes: Sequence[str | ClassInfo]) -> tuple[ClassInfo, ...]:
+    """Classes out of names; one that comes without a colour gets one that no other has.
+
+    Raises:
+        ConfigurationError: If a name is empty.
+    """
+    taken = [info.color for info in classes if isinstance(info, ClassInfo)]
+    named = []
+    for info in classes:
+        if not isinstance(info, ClassInfo):
+            taken.append(free_color(taken))
+            info = ClassInfo(info, taken[-1])  # noqa: PLW2901
+        named.append(info)
+    return tuple(named)

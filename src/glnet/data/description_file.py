@@ -26,7 +26,15 @@ def read_description(file: str | Path) -> DatasetDescription:
         ConfigurationError: If it cannot be read, or a key or value is not as it should be; the
             message names the file and the key.
     """
-    top = read_section(Path(file))
+    return describe(read_section(Path(file)))
+
+
+def describe(top: Section) -> DatasetDescription:
+    """The description in a mapping; files it names are looked for beside its file.
+
+    Raises:
+        ConfigurationError: As `read_description`.
+    """
     top.allow("classes", "mask", "splits", "stems")
     classes = _read_classes(top)
     encoding = _read_encoding(top.section("mask"))

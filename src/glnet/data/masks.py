@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from glnet.data.decoding import Labels, Place, check_kind, decode
 from glnet.data.description import DatasetDescription
 from glnet.data.encodings import IndexEncoding
-from glnet.data.folder import Sample
 from glnet.errors import DatasetError, GeometryError
 from glnet.geometry import Size, Window
 from glnet.raster import Palette, Raster, open_raster
@@ -83,20 +82,25 @@ class LabelRaster:
 
 @contextmanager
 def open_labels(
-    mask: Sample | str | Path, description: DatasetDescription
+    mask: str | Path, description: DatasetDescription, image: str | Path | None = None
 ) -> Iterator[LabelRaster]:
-    """Open a mask as labels; of a sample, once its size is known to be the image's.
+    """Open a mask as labels; where its image is named, once their sizes are known to be equal.
 
     Raises:
         RasterError: If a file cannot be opened.
-        DatasetError: If the sample has no mask, the sizes differ, or the mask's pixels are of a
-            kind that the encoding cannot mean.
+        DatasetError: If the sizes differ, or the mask's pixels are of a kind that the encoding
+            cannot mean.
     """
-    palette = Palette.KEEP if isinstance(description.encoding, IndexEncoding) else Palette.EXPAND
-    with open_raster(_mask_path(mask), palette) as raster:
-        if isinstance(mask, Sample):
-            _check_size(raster, mask.image)
+    with open_raster(mask, kept_palette(description)) as raster:
+        if image is not None:
+            _check_size(raster, image)
         yield LabelRaster(raster, description)
+
+
+def kept_palette(description: DatasetDescription) -> Palette:
+    """How files of masks are opened: index encoding means the raw values, others the colours."""
+    is_index = isinstance(description.encoding, IndexEncoding)
+    return Palette.KEEP if is_index else Palette.EXPAND
 
 
 def block_centres(length: int, factor: int) -> NDArray[np.intp]:
@@ -111,15 +115,7 @@ def _strips(window: Window, height: int) -> Iterator[Window]:
         yield Window(row, window.column, size)
 
 
-def _mask_path(mask: Sample | str | Path) -> str | Path:
-    if not isinstance(mask, Sample):
-        return mask
-    if mask.mask is None:
-        raise DatasetError(f"{mask.image}: the image has no mask to read labels from")
-    return mask.mask
-
-
-def _check_size(mask: Raster, image_path: Path) -> None:
+def _check_size(mask: Raster, image_path: str | Path) -> None:
     with open_raster(image_path) as image:
         if mask.size != image.size:
             raise DatasetError(

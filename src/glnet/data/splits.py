@@ -33,6 +33,14 @@ class SplitRule(Protocol):
         """
         ...
 
+    def draw(self, stems: Sequence[str]) -> Splits:
+        """Part these images as well as can be, where some are missing.
+
+        Raises:
+            DatasetError: If a stem has no group.
+        """
+        ...
+
 
 @dataclass(frozen=True)
 class ListedSplits:
@@ -68,6 +76,10 @@ class ListedSplits:
                     f" {listing(missing)}{hint}"
                 )
         return _filled(self.lists)
+
+    def draw(self, stems: Sequence[str]) -> Splits:  # noqa: ARG002 - the lists are the splits
+        """The lists, whether or not their images are there."""
+        return self.lists
 
 
 @dataclass(frozen=True)
@@ -115,18 +127,26 @@ class FractionSplits:
         Raises:
             DatasetError: If a stem has no group or a split stays empty.
         """
+        return _filled(self.draw(stems))
+
+    def draw(self, stems: Sequence[str]) -> Splits:
+        """As `assign`, with empty splits where there are too few images.
+
+        Raises:
+            DatasetError: If a stem has no group.
+        """
         groups = _grouped(stems, self.group)
         ends = [len(stems) * end for end in accumulate(self.fractions.values())]
         parts: dict[str, list[str]] = {name: [] for name in self.fractions}
         before = 0
-        for group in sorted(groups, key=self._draw):
+        for group in sorted(groups, key=self._hash):
             middle = before + len(groups[group]) / 2
             split = sum(end <= middle for end in ends[:-1])
             parts[self.names[split]] += groups[group]
             before += len(groups[group])
-        return _filled({name: tuple(sorted(part)) for name, part in parts.items()})
+        return {name: tuple(sorted(part)) for name, part in parts.items()}
 
-    def _draw(self, group: str) -> bytes:
+    def _hash(self, group: str) -> bytes:
         # A hash, as the streams of random generators may change from release to release.
         return hashlib.sha256(f"{self.seed}:{group}".encode()).digest()
 
@@ -169,12 +189,19 @@ class GroupSplits:
                     f"split {name!r} lists groups that no image belongs to: {listing(missing)};"
                     f" the images' groups are {listing(sorted(found))}"
                 )
-        return _filled(
-            {
-                name: tuple(sorted(stem for group in listed for stem in found[group]))
-                for name, listed in self.groups.items()
-            }
-        )
+        return _filled(self.draw(stems))
+
+    def draw(self, stems: Sequence[str]) -> Splits:
+        """As `assign`, passing over groups that have no image.
+
+        Raises:
+            DatasetError: If a stem has no group.
+        """
+        found = _grouped(stems, self.group)
+        return {
+            name: tuple(sorted(stem for group in listed for stem in found.get(group, ())))
+            for name, listed in self.groups.items()
+        }
 
 
 def _check_names(splits: Mapping[str, object]) -> None:

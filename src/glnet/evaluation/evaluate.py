@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from glnet.data import DatasetDescription, Sample, SegmentationFolder, open_labels
+from glnet.data import DatasetDescription, LabelledSample, SegmentationFolder
 from glnet.errors import DatasetError, InputMismatchError
 from glnet.evaluation.confusion import Confusion
 from glnet.evaluation.report import Evaluation, Score, check_report, write_report
@@ -13,7 +13,6 @@ from glnet.geometry import strips
 from glnet.inference.machine import resolved
 from glnet.inference.streaming import Answer, Settings, answers_of, predict
 from glnet.model.checkpoint import Model, load_model
-from glnet.raster import open_raster
 
 ImageProgress = Callable[[str, int, int], None]
 """Told the image that is next, how many are done and how many there are."""
@@ -21,7 +20,7 @@ ImageProgress = Callable[[str, int, int], None]
 
 def evaluate(
     model: Model,
-    samples: Sequence[Sample],
+    samples: Sequence[LabelledSample],
     description: DatasetDescription,
     settings: Settings,
     progress: ImageProgress = lambda *_: None,
@@ -84,15 +83,15 @@ def evaluate_folder(  # noqa: PLR0913 - what, with what, how; each may be left o
 
 def _count(
     model: Model,
-    sample: Sample,
+    sample: LabelledSample,
     description: DatasetDescription,
     settings: Settings,
     counts: dict[Answer, Confusion],
 ) -> None:
     device = torch.device(settings.device)
     with (
-        open_labels(sample, description) as labels,
-        open_raster(sample.image) as raster,
+        sample.open_labels(description) as labels,
+        sample.open_image() as raster,
         predict(model, raster, settings, tuple(counts)) as prediction,
     ):
         for strip in strips(raster.size, prediction.strip_height()):

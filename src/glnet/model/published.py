@@ -14,6 +14,7 @@ from torch import Tensor
 
 from glnet.data.classes import ClassInfo
 from glnet.data.colors import default_color
+from glnet.data.deepglobe import PUBLISHED_CLASSES
 from glnet.errors import CheckpointError
 from glnet.model.checkpoint import Model, new_model
 from glnet.model.config import (
@@ -27,16 +28,6 @@ from glnet.model.config import (
 Weights = dict[str, Tensor]
 
 REFINED_WIDTH = 128
-DEEPGLOBE_CLASSES = (
-    ClassInfo("unknown", (0, 0, 0)),
-    ClassInfo("urban", (0, 255, 255)),
-    ClassInfo("agriculture", (255, 255, 0)),
-    ClassInfo("rangeland", (255, 0, 255)),
-    ClassInfo("forest", (0, 255, 0)),
-    ClassInfo("water", (0, 0, 255)),
-    ClassInfo("barren", (255, 255, 255)),
-)
-"""The order of the published 7-class models: colours are the dataset's, black is unknown."""
 
 
 def convert_published(
@@ -117,8 +108,8 @@ def _config(
 
 
 def _classes(number: int) -> tuple[ClassInfo, ...]:
-    if number == len(DEEPGLOBE_CLASSES):
-        return DEEPGLOBE_CLASSES
+    if number == len(PUBLISHED_CLASSES):
+        return PUBLISHED_CLASSES
     return tuple(ClassInfo(f"class {k}", default_color(k)) for k in range(number))
 
 

@@ -86,6 +86,16 @@ class RasterFile:
         return self._stored_dtype if self._lookup is None else self._lookup.dtype
 
     @property
+    def is_turned(self) -> bool:
+        """Whether the file says that it is to be displayed otherwise than it is stored."""
+        return self._orientation != UPRIGHT
+
+    @property
+    def stored_size(self) -> Size:
+        """Height and width in pixels, as stored."""
+        return self._stored_size
+
+    @property
     def georeference(self) -> Georeference:
         """Where the displayed picture lies on Earth."""
         return self._georeference

@@ -1,18 +1,17 @@
 """Whether labelled images can train: found out before the first epoch, not hours into a run."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from glnet.data import IGNORE_INDEX, DatasetDescription, Sample, SegmentationFolder, open_labels
+from glnet.data import IGNORE_INDEX, DatasetDescription, LabelledDataset, LabelledSample
 from glnet.errors import ConfigurationError, DatasetError, GLNetError
 from glnet.geometry import Size, strips
 from glnet.inference.pixels import LEAST_SIDE
 from glnet.model.config import Framing
-from glnet.raster import Raster, open_raster
+from glnet.raster import Raster
 from glnet.training.progress import Steps, unseen
 
 CHECKING = "reading every image and mask once"
@@ -26,9 +25,9 @@ NAMED = 5
 
 
 class Fault(NamedTuple):
-    """A file that cannot train, and why."""
+    """An image that cannot train, or whose mask cannot, and why."""
 
-    file: Path
+    name: str
     error: GLNetError
 
 
@@ -45,7 +44,7 @@ class Found(NamedTuple):
 
 
 def check_splits(
-    folder: SegmentationFolder, names: Sequence[str], framing: Framing, progress: Steps = unseen
+    folder: LabelledDataset, names: Sequence[str], framing: Framing, progress: Steps = unseen
 ) -> dict[str, Found]:
     """Read images and masks of some splits once, strip by strip, and keep none of the pixels.
 
@@ -72,13 +71,11 @@ def check_splits(
     found: dict[str, Found] = {}
     bands: int | None = None
     for done, (stem, sample) in enumerate(samples.items(), start=1):
-        file = sample.image
         try:
-            size, bands = _read_image(sample.image, framing, bands)
-            file = sample.mask or file
+            size, bands = _read_image(sample, framing, bands)
             found[stem] = Found(size, _label_counts(sample, folder.description))
         except GLNetError as error:
-            faults.append(Fault(file, error))
+            faults.append(Fault(sample.name, error))
         progress(CHECKING, done, len(samples))
     if faults:
         raise _as_one(faults, len(samples))
@@ -119,9 +116,9 @@ def check_image(raster: Raster, framing: Framing, bands: int) -> None:
         )
 
 
-def _read_image(path: Path, framing: Framing, bands: int | None) -> tuple[Size, int]:
+def _read_image(sample: LabelledSample, framing: Framing, bands: int | None) -> tuple[Size, int]:
     """Read all pixels; returns the size, and how many bands an image must have."""
-    with open_raster(path) as raster:
+    with sample.open_image() as raster:
         bands = bands or raster.bands
         check_image(raster, framing, bands)
         for strip in strips(raster.size, _rows(raster.size)):
@@ -129,10 +126,10 @@ def _read_image(path: Path, framing: Framing, bands: int | None) -> tuple[Size, 
         return raster.size, bands
 
 
-def _label_counts(sample: Sample, description: DatasetDescription) -> NDArray[np.int64]:
+def _label_counts(sample: LabelledSample, description: DatasetDescription) -> NDArray[np.int64]:
     """Read all labels, and count the pixels of every class."""
     counts = np.zeros(IGNORE_INDEX + 1, np.int64)
-    with open_labels(sample, description) as labels:
+    with sample.open_labels(description) as labels:
         for strip in strips(labels.size, _rows(labels.size)):
             counts += np.bincount(labels.read(strip).ravel(), minlength=len(counts))
     return counts[: description.num_classes]
@@ -147,7 +144,7 @@ def _as_one(faults: list[Fault], total: int) -> GLNetError:
     first, *others = faults
     if not others:
         return first.error
-    listed = ", ".join(str(fault.file) for fault in others[: NAMED - 1])
+    listed = ", ".join(fault.name for fault in others[: NAMED - 1])
     more = f" and {len(faults) - NAMED} more" if len(faults) > NAMED else ""
     return DatasetError(
         f"{len(faults)} of {total} labelled images cannot train: {first.error}; "
@@ -155,15 +152,13 @@ def _as_one(faults: list[Fault], total: int) -> GLNetError:
     )
 
 
-def _require_labels(
-    folder: SegmentationFolder, names: Sequence[str], found: dict[str, Found]
-) -> None:
+def _require_labels(folder: LabelledDataset, names: Sequence[str], found: dict[str, Found]) -> None:
     for name in names:
         samples = folder.split(name)
         if not samples:
-            raise DatasetError(f"{folder.root}: split {name!r} has no images")
+            raise DatasetError(f"{folder.name}: split {name!r} has no images")
         if not any(found[sample.stem].counts.any() for sample in samples):
             raise DatasetError(
-                f"{folder.root}: the masks of split {name!r} ignore every pixel; "
+                f"{folder.name}: the masks of split {name!r} ignore every pixel; "
                 "is mask.ignore the value of a class?"
             )

@@ -7,6 +7,7 @@ code differs, its value is named.
 from dataclasses import dataclass, field
 from typing import Literal
 
+from glnet.data import DatasetKind
 from glnet.errors import ConfigurationError
 from glnet.model.config import Architecture, Framing
 
@@ -32,8 +33,6 @@ Schedule = Literal["constant", "polynomial"]
 
 Placement = Literal["grid", "random"]
 """Which patches of an image a step sees: members of the grid (paper), or anywhere."""
-
-DatasetKind = Literal["folder"]
 
 BatchStatistics = Literal["micro_batch", "running"]
 """By what batch normalisation divides while a branch trains.

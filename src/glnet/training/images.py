@@ -17,15 +17,14 @@ from glnet.data import (
     IGNORE_INDEX,
     DatasetDescription,
     IndexEncoding,
+    LabelledSample,
     LabelRaster,
-    Sample,
-    open_labels,
 )
 from glnet.geometry import Window
 from glnet.inference.pixels import normalized
 from glnet.inference.sampling import sampled
 from glnet.model.config import Framing, Normalization
-from glnet.raster import ArrayRaster, Raster, open_raster, read_reduced, thumbnail
+from glnet.raster import ArrayRaster, Raster, read_reduced, thumbnail
 from glnet.training.augmentation import Turn, read_turned
 
 
@@ -49,7 +48,7 @@ class LabelledImage:
 
     def __init__(
         self,
-        sample: Sample,
+        sample: LabelledSample,
         description: DatasetDescription,
         framing: Framing,
         normalization: Normalization,
@@ -148,7 +147,9 @@ class PixelCache:
         self._held: OrderedDict[str, _Held] = OrderedDict()
         self._small: OrderedDict[str, _Small] = OrderedDict()
 
-    def open(self, sample: Sample, description: DatasetDescription) -> tuple[Raster, LabelRaster]:
+    def open(
+        self, sample: LabelledSample, description: DatasetDescription
+    ) -> tuple[Raster, LabelRaster]:
         """The image and its labels, from memory if they are there."""
         if sample.stem not in self._held:
             self._held[sample.stem] = self._read(sample, description)
@@ -179,10 +180,10 @@ class PixelCache:
             if stem != newest and (is_over or not held.bytes):
                 self._held.pop(stem).files.close()
 
-    def _read(self, sample: Sample, description: DatasetDescription) -> "_Held":
+    def _read(self, sample: LabelledSample, description: DatasetDescription) -> "_Held":
         with ExitStack() as files:
-            raster = files.enter_context(open_raster(sample.image))
-            labels = files.enter_context(open_labels(sample, description))
+            raster = files.enter_context(sample.open_image())
+            labels = files.enter_context(sample.open_labels(description))
             size = raster.size.area * (raster.bands * raster.dtype.itemsize + 1)
             if size > self._limit:
                 return _Held(raster, labels, 0, files.pop_all())

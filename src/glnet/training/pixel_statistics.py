@@ -1,15 +1,15 @@
 """Mean and deviation of the bands, and the sizes a model is trained on."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from glnet.data import LabelledSample
 from glnet.errors import ConfigurationError, DatasetError
 from glnet.geometry import Size
 from glnet.model.config import Framing, Normalization, TrainingExtent
-from glnet.raster import Raster, open_raster, thumbnail
+from glnet.raster import Raster, thumbnail
 from glnet.training.checking import check_image
 from glnet.training.config import NormalizationRule
 
@@ -22,7 +22,7 @@ CONSTANT = 1e-6
 
 
 def look_at(
-    images: Sequence[Path], framing: Framing, rule: NormalizationRule
+    samples: Sequence[LabelledSample], framing: Framing, rule: NormalizationRule
 ) -> tuple[Normalization, TrainingExtent]:
     """Open every training image once: the bands' statistics, and the range of sizes.
 
@@ -31,12 +31,12 @@ def look_at(
         DatasetError: If there are no images, their bands differ in number, or one is too small.
         RasterError: If an image cannot be read.
     """
-    if not images:
+    if not samples:
         raise DatasetError("the training split has no images")
     sizes: list[Size] = []
     statistics: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []
-    for path in images:
-        with open_raster(path) as raster:
+    for sample in samples:
+        with sample.open_image() as raster:
             check_image(raster, framing, len(statistics[0][0]) if statistics else raster.bands)
             sizes.append(raster.size)
             statistics.append(_statistics(raster, framing, rule))

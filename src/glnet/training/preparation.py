@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from glnet.data import Sample, SegmentationFolder
+from glnet.data import LabelledDataset, LabelledSample
 from glnet.errors import ConfigurationError
 from glnet.inference.machine import chosen_device
 from glnet.model.checkpoint import Model, load_model, new_model
@@ -57,7 +57,7 @@ class Setup:
     """
 
     def __init__(
-        self, config: TrainingConfig, folder: SegmentationFolder, steps: Steps = unseen
+        self, config: TrainingConfig, folder: LabelledDataset, steps: Steps = unseen
     ) -> None:
         self.config = config
         self.folder = folder
@@ -70,9 +70,7 @@ class Setup:
         self.found = check_splits(
             folder, (config.data.train, config.data.validation), config.framing, steps
         )
-        normalization, extent = look_at(
-            [sample.image for sample in self.training], config.framing, config.run.normalization
-        )
+        normalization, extent = look_at(self.training, config.framing, config.run.normalization)
         self.model = _model_to_train(
             ModelConfig(
                 classes=folder.description.classes,
@@ -181,7 +179,12 @@ class Setup:
         )
 
     def _feed(
-        self, name: str, samples: Sequence[Sample], choice: Choice, images: int, seed: str | None
+        self,
+        name: str,
+        samples: Sequence[LabelledSample],
+        choice: Choice,
+        images: int,
+        seed: str | None,
     ) -> Feed:
         labelled = [self._images[sample.stem] for sample in samples]
         plan = Plan(

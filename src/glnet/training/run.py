@@ -28,7 +28,7 @@ import lightning
 import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from glnet.data import SegmentationFolder
+from glnet.data import LabelledDataset, open_dataset
 from glnet.errors import CheckpointError
 from glnet.evaluation.evaluate import evaluate_folder
 from glnet.evaluation.report import Evaluation
@@ -82,7 +82,13 @@ class Watchers:
 PACKAGES = ("glnet", "torch", "timm", "lightning", "rasterio", "numpy")
 
 
-def train(config: TrainingConfig, watchers: Watchers, *, resume: bool = False) -> Model:
+def train(
+    config: TrainingConfig,
+    watchers: Watchers,
+    *,
+    resume: bool = False,
+    dataset: LabelledDataset | None = None,
+) -> Model:
     """Train all stages and leave the model in ``output/model``.
 
     With several devices every process runs this; the first one writes, the others are silent.
@@ -91,6 +97,8 @@ def train(config: TrainingConfig, watchers: Watchers, *, resume: bool = False) -
         config: All of it.
         watchers: Who hears of it.
         resume: Whether the run in the output folder goes on where it was stopped.
+        dataset: Labelled images instead of those that ``config.data`` names, such as
+            `glnet.data.from_items` makes.
 
     Raises:
         CheckpointError: If a model or checkpoint to go on from does not load.
@@ -102,7 +110,8 @@ def train(config: TrainingConfig, watchers: Watchers, *, resume: bool = False) -
         RasterError: If an image cannot be read.
         TrainingError: If the numbers ran away, memory ran out or a process was lost.
     """
-    folder = SegmentationFolder.open(config.data.folder, config.data.description)
+    data = config.data
+    folder = dataset or open_dataset(data.folder, data.dataset, data.description)
     output = _folder(config, resume=resume)
     setup = Setup(config, folder, watchers.steps)
     stages = setup.stages()

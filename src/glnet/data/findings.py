@@ -1,0 +1,119 @@
+"""Faults and remarks: what the names, the splits and the scans of a dataset come to."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+
+from glnet.data.faults import Fault
+from glnet.data.folder import ALL, DatasetKind, SegmentationFolder
+from glnet.data.listing import listing
+from glnet.data.scanning import Scan
+from glnet.data.tally import SplitReport
+
+
+def find_faults(dataset: SegmentationFolder, scans: Sequence[Scan]) -> list[Fault]:
+    """Of the whole dataset first, then those of its files."""
+    faults = [*dataset.contents.faults, *_split_faults(dataset), *_bare(dataset)]
+    for one in scans:
+        faults += one.faults
+    return [*faults, *_band_faults(scans)]
+
+
+def _split_faults(dataset: SegmentationFolder) -> Iterator[Fault]:
+    """Splits of which images are absent; a folder's own rule has complained already."""
+    if dataset.kind == "folder":
+        return
+    for name in dataset.splits:
+        stems, absent = dataset.stems(name), dataset.absent(name)
+        if absent:
+            message = (
+                f"split {name!r}: {len(absent)} of its {len(stems)} images are not in"
+                f" {dataset.contents.images}: {listing(absent)}"
+            )
+            yield Fault("split", message, absent)
+        elif not stems:
+            count = len(dataset.samples)
+            yield Fault("split", f"split {name!r} gets none of only {count} images", ())
+
+
+def _bare(dataset: SegmentationFolder) -> Iterator[Fault]:
+    """Images of splits that have no mask."""
+    bare = {of.stem: str(of.image) for of in dataset.samples if of.mask is None}
+    wanted = {stem for name in dataset.splits for stem in dataset.stems(name)}
+    if lacking := sorted(wanted & set(bare)):
+        message = (
+            f"{len(lacking)} images have no mask in {dataset.contents.masks}: {listing(lacking)}"
+        )
+        yield Fault("image without mask", message, tuple(bare[stem] for stem in lacking))
+
+
+def _band_faults(scans: Sequence[Scan]) -> Iterator[Fault]:
+    """Images of other bands than most."""
+    pictures = [(one.sample, one.picture) for one in scans if one.picture is not None]
+    counts = Counter(picture.bands for _, picture in pictures)
+    if len(counts) < 2:
+        return
+    usual = counts.most_common(1)[0][0]
+    for sample, picture in pictures:
+        if picture.bands != usual:
+            message = f"{sample.image} has {picture.bands} bands, most images have {usual}"
+            yield Fault("bands", message, (str(sample.image),))
+
+
+def find_remarks(
+    dataset: SegmentationFolder,
+    scans: Sequence[Scan],
+    splits: Sequence[SplitReport],
+    like: DatasetKind | None,
+) -> Iterator[str]:
+    """What is worth knowing of a dataset and keeps nothing from being used.
+
+    Args:
+        dataset: The dataset.
+        scans: Of its images.
+        splits: Of its splits.
+        like: The benchmark that it looks like and was not opened as.
+    """
+    if like is not None:
+        yield f"this looks like {like}: --dataset {like} reads it without a dataset.yaml"
+    yield from _turned(scans)
+    yield from _never(dataset, splits)
+    yield from _outside(dataset)
+    dtypes = Counter(one.picture.dtype for one in scans if one.picture is not None)
+    if len(dtypes) > 1:
+        yield "images differ in their number type: " + listing(
+            f"{count} of {dtype}" for dtype, count in dtypes.most_common()
+        )
+    if dataset.kind != "folder" and (strays := dataset.contents.pairs.strays):
+        yield f"{len(strays)} files are not named as the benchmark's and left alone: " + listing(
+            path.name for path in strays
+        )
+
+
+def _turned(scans: Sequence[Scan]) -> Iterator[str]:
+    images = sum(one.picture is not None and one.picture.is_turned for one in scans)
+    masks = sum(one.is_mask_turned for one in scans)
+    if images or masks:
+        yield (
+            f"EXIF turns {images} images and {masks} masks; all are read as displayed, so masks"
+            " must fit the displayed image: look at a contact sheet (--sheet)"
+        )
+
+
+def _never(dataset: SegmentationFolder, splits: Iterable[SplitReport]) -> Iterator[str]:
+    names = [info.name for info in dataset.description.classes]
+    for of in splits:
+        never = [name for name, pixels in zip(names, of.pixels, strict=True) if not pixels]
+        if never and of.labelled_pixels:
+            yield f"split {of.name!r} never shows {listing(never)}"
+
+
+def _outside(dataset: SegmentationFolder) -> Iterator[str]:
+    inside = {stem for name in dataset.splits if name != ALL for stem in dataset.stems(name)}
+    outside = [of for of in dataset.samples if of.stem not in inside]
+    if len(dataset.splits) == 1 or not outside:
+        return
+    bare = sum(of.mask is None for of in outside)
+    yield (
+        f"{len(outside)} images are in no split but {ALL!r} ({bare} without mask): "
+        + listing(of.stem for of in outside)
+    )
