@@ -1,0 +1,135 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from glnet.training.following.timing import Lap, Stopwatch, estimate_left
+
+
+class Clock:
+    """Goes on when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def batch(watch: Stopwatch, clock: Clock, waiting: float, working: float) -> None:
+    watch.asked()
+    clock.now += waiting
+    watch.came()
+    clock.now += working
+    watch.done()
+
+
+def test_the_share_is_that_of_waiting(clock: Clock) -> None:
+    watch = Stopwatch(clock)
+
+    batch(watch, clock, 1, 3)
+    batch(watch, clock, 2, 2)
+
+    lap = watch.lap()
+    assert lap == Lap(waiting=3, working=5)
+    assert lap.waiting_share == 3 / 8
+
+
+def test_what_lies_between_batches_does_not_count(clock: Clock) -> None:
+    watch = Stopwatch(clock)
+    clock.now += 50
+
+    batch(watch, clock, 1, 1)
+    clock.now += 50
+    batch(watch, clock, 1, 1)
+    clock.now += 50
+
+    assert watch.lap() == Lap(2, 2)
+
+
+def test_validation_and_checkpoints_do_not_count_wherever_they_fall(clock: Clock) -> None:
+    watch = Stopwatch(clock)
+    watch.asked()
+    clock.now += 1
+    with watch.aside():
+        clock.now += 100
+    clock.now += 2
+    watch.came()
+    clock.now += 4
+    with watch.aside():
+        clock.now += 100
+    clock.now += 5
+    watch.done()
+
+    assert watch.lap() == Lap(3, 9)
+
+
+def fail_aside(watch: Stopwatch, clock: Clock) -> None:
+    with watch.aside():
+        clock.now += 100
+        raise KeyError
+
+
+def test_what_is_set_aside_ends_with_an_error_too(clock: Clock) -> None:
+    watch = Stopwatch(clock)
+    watch.came()
+    with pytest.raises(KeyError):
+        fail_aside(watch, clock)
+    clock.now += 1
+
+    assert watch.lap() == Lap(0, 1)
+
+
+def test_a_lap_begins_anew_in_the_middle_of_anything(clock: Clock) -> None:
+    watch = Stopwatch(clock)
+    watch.asked()
+    clock.now += 1
+    assert watch.lap() == Lap(1, 0)
+    clock.now += 2
+    watch.came()
+    clock.now += 3
+
+    assert watch.lap() == Lap(2, 3)
+
+
+def test_nothing_done_is_nothing_waited_for(clock: Clock) -> None:
+    assert Stopwatch(clock).lap().waiting_share == 0
+
+
+def test_the_real_clock_goes_on() -> None:
+    watch = Stopwatch()
+    watch.came()
+    watch.done()
+
+    assert watch.lap().working >= 0
+
+
+@given(st.integers(0, 50), st.integers(1, 50), st.integers(0, 50), st.floats(0.1, 10))
+def test_at_an_even_pace_the_estimate_is_right(
+    before: int, here: int, to_come: int, pace: float
+) -> None:
+    left = estimate_left(before, before + here, before + here + to_come, here * pace)
+
+    assert left == pytest.approx(to_come * pace)
+
+
+def test_epochs_of_an_earlier_process_say_nothing_of_the_pace() -> None:
+    assert estimate_left(90, 92, 100, 10) == 8 * 5
+    assert estimate_left(0, 92, 100, 10) == pytest.approx(8 * 10 / 92)
+
+
+def test_nothing_is_known_before_something_is_done() -> None:
+    assert estimate_left(3, 3, 10, 0.1) is None
+    assert estimate_left(10, 10, 10, 0.1) == 0
+
+
+@pytest.mark.parametrize(("before", "done", "total"), [(2, 1, 3), (0, 4, 3), (-1, 1, 3)])
+def test_epochs_that_do_not_follow_each_other_are_refused(
+    before: int, done: int, total: int
+) -> None:
+    with pytest.raises(ValueError, match="before, now, in all"):
+        estimate_left(before, done, total, 1)
