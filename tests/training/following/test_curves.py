@@ -55,9 +55,10 @@ def test_nothing_is_drawn_of_nothing(tmp_path: Path) -> None:
         [a_round(losses={"local": math.nan}), a_round(epoch=2, losses={"local": -math.inf})],
         [a_round(learning_rate=math.nan), looked_at(epoch=7, miou=math.nan)],
         [a_round(epoch=of, gradient_norm=1e-9 * 10**of) for of in range(20)],
+        [a_round(epoch=of, gradient_norm=of % 2) for of in range(5)],
         [looked_at(epoch=of, miou=of / 200) for of in range(200)],
     ],
-    ids=["one", "parts", "zeros", "no norm", "no loss", "no rate", "wide", "many"],
+    ids=["one", "parts", "zeros", "no norm", "no loss", "no rate", "wide", "some zeros", "many"],
 )
 def test_any_rounds_can_be_drawn(tmp_path: Path, rounds: list[Round]) -> None:
     for path in draw_curves(rounds, tmp_path):

@@ -100,8 +100,9 @@ def _sheet(title: str) -> tuple["Figure", list["Axes"]]:
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
     from matplotlib.figure import Figure  # noqa: PLC0415
 
-    figure = Figure(figsize=SIZE_INCHES, layout="constrained")
+    figure = Figure(figsize=SIZE_INCHES)
     FigureCanvasAgg(figure)
+    figure.subplots_adjust(0.06, 0.07, 0.98, 0.91, wspace=0.15, hspace=0.28)
     figure.suptitle(title)
     titles = ("training loss", "learning rate", "gradient norm", "validation mIoU, percent")
     panels = [figure.add_subplot(2, 2, place) for place in range(1, 5)]
@@ -148,7 +149,7 @@ def _finish(panels: Sequence["Axes"], label: str, end: float) -> None:
     loss.margins(y=0.2)  # Room for the legend.
     loss.set_ylim(bottom=0)
     rate.ticklabel_format(axis="y", style="sci", scilimits=(-2, 3))
-    if _heights(norm) and min(_heights(norm)) > 0:
+    if max(_heights(norm), default=0.0) > 0:
         _scale_by_powers(norm)
     for axes in panels:
         axes.set_xlabel(label)
@@ -162,7 +163,7 @@ def _finish(panels: Sequence["Axes"], label: str, end: float) -> None:
 def _scale_by_powers(axes: "Axes") -> None:
     from matplotlib.ticker import LogFormatter  # noqa: PLC0415
 
-    axes.set_yscale("log")
+    axes.set_yscale("log", nonpositive="mask")  # A norm of 0 leaves a gap.
     for axis in ("major", "minor"):
         formatter = LogFormatter(minor_thresholds=(2, 0.4))
         getattr(axes.yaxis, f"set_{axis}_formatter")(formatter)

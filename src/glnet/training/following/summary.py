@@ -184,6 +184,7 @@ def _configuration(config: Mapping[str, Any]) -> str:
     settings = _table(
         ["setting", "value"],
         [[_code(key), _code(of)] for key, of in known.items() if of is not None],
+        "---",
     )
     stages = config.get("stages", {})
     table = _table(
@@ -227,7 +228,7 @@ def _commands(output: Path, facts: RunFacts) -> str:
 
 
 def _files(files: Mapping[str, str]) -> str:
-    return _table(["file", "what it is"], [[_code(path), of] for path, of in files.items()])
+    return _table(["file", "what it is"], [[_code(path), of] for path, of in files.items()], "---")
 
 
 def _embedded(output: Path, pictures: Sequence[Path]) -> str:
@@ -240,11 +241,12 @@ def _embedded(output: Path, pictures: Sequence[Path]) -> str:
     return "\n\n".join(shown)
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]], ruler: str = "---:") -> str:
+    """A table whose columns but for the first are numbers; ``---`` as ruler if they are texts."""
     if not rows:
         return ""
-    ruler = ["---", *("---:" for _ in head[1:])]
-    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ruler, *rows))
+    rulers = ["---", *(ruler for _ in head[1:])]
+    return "\n".join(f"| {' | '.join(row)} |" for row in (head, rulers, *rows))
 
 
 def _percent(share: float | None) -> str:

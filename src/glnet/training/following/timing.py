@@ -61,8 +61,8 @@ class Stopwatch:
             self._turn_to(before)
 
     def lap(self) -> Lap:
-        """What was counted since the last lap; counting starts anew."""
-        self._turn_to(self._doing)
+        """What was counted since the last lap; the next one begins when a batch is asked for."""
+        self._turn_to("aside")
         lap = Lap(self._spent["waiting"], self._spent["working"])
         self._spent = dict.fromkeys(self._spent, 0.0)
         return lap
