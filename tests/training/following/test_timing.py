@@ -1,6 +1,13 @@
+import warnings
+from contextlib import ExitStack
+
+import lightning
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from lightning.pytorch.callbacks import Callback
+from torch.utils.data import DataLoader, Dataset
 
 from glnet.training.following.timing import Lap, Stopwatch, estimate_left
 
@@ -107,6 +114,89 @@ def test_the_real_clock_goes_on() -> None:
     watch.done()
 
     assert watch.lap().working >= 0
+
+
+class SlowData(Dataset[torch.Tensor]):
+    """Takes two seconds to read what it has four of."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def __len__(self) -> int:
+        return 4
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        self._clock.now += 2
+        return torch.ones(1)
+
+
+class SlowSlope(lightning.LightningModule):
+    """Takes a second to train a step, and a hundred to validate one."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__()
+        self.slope = torch.nn.Linear(1, 1)
+        self._clock = clock
+
+    def training_step(self, batch: torch.Tensor) -> torch.Tensor:
+        self._clock.now += 1
+        loss: torch.Tensor = self.slope(batch).square().mean()
+        return loss
+
+    def validation_step(self, _: torch.Tensor) -> None:
+        self._clock.now += 100
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), 0.1)
+
+
+class Watching(Callback):
+    """Feeds a stopwatch from Lightning's hooks."""
+
+    def __init__(self, watch: Stopwatch) -> None:
+        self._watch = watch
+        self._validation = ExitStack()
+        self.laps: list[Lap] = []
+
+    def on_train_epoch_start(self, *_: object) -> None:
+        self._watch.asked()
+
+    def on_train_batch_start(self, *_: object) -> None:
+        self._watch.came()
+
+    def on_train_batch_end(self, *_: object) -> None:
+        self._watch.done()
+        self._watch.asked()
+
+    def on_validation_start(self, *_: object) -> None:
+        self._validation.enter_context(self._watch.aside())
+
+    def on_validation_end(self, *_: object) -> None:
+        self._validation.close()
+
+    def on_train_epoch_end(self, *_: object) -> None:
+        self.laps.append(self._watch.lap())
+
+
+def test_lightnings_hooks_tell_reading_from_training_and_validation(clock: Clock) -> None:
+    watching = Watching(Stopwatch(clock))
+    trainer = lightning.Trainer(
+        accelerator="cpu",
+        max_epochs=2,
+        callbacks=[watching],
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        val_check_interval=2,
+    )
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Lightning's own, on workers and deprecations in torch.
+        trainer.fit(SlowSlope(clock), DataLoader(SlowData(clock)), DataLoader(SlowData(clock)))
+
+    assert watching.laps == [Lap(waiting=8, working=4)] * 2
 
 
 @given(st.integers(0, 50), st.integers(1, 50), st.integers(0, 50), st.floats(0.1, 10))
