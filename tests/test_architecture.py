@@ -21,14 +21,14 @@ ORDER = (
 )
 
 FORBIDDEN = {
-    "geometry": {"torch", "rasterio", "PIL"},
-    "raster": {"torch"},
-    "data": {"torch", "rasterio", "PIL"},
-    "model": {"lightning", "rasterio", "PIL"},
-    "inference": {"lightning", "rasterio", "PIL"},
-    "evaluation": {"lightning", "rasterio"},
+    "geometry": {"torch", "rasterio", "PIL", "matplotlib"},
+    "raster": {"torch", "matplotlib"},
+    "data": {"torch", "rasterio", "PIL", "matplotlib"},
+    "model": {"lightning", "rasterio", "PIL", "matplotlib"},
+    "inference": {"lightning", "rasterio", "PIL", "matplotlib"},
+    "evaluation": {"lightning", "rasterio", "matplotlib"},
     "training": {"rasterio", "PIL"},
-    "cli": {"torch", "rasterio", "PIL", "numpy"},
+    "cli": {"torch", "rasterio", "PIL", "numpy", "matplotlib"},
 }
 """Libraries that would carry one folder's matter into another."""
 
