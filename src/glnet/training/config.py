@@ -5,11 +5,12 @@ code differs, its value is named.
 """
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from glnet.data import DatasetKind
 from glnet.errors import ConfigurationError
 from glnet.model.config import Architecture, Framing
+from glnet.training.following.logger_config import logger_configs
 
 NormalizationRule = Literal["data", "imagenet", "published"]
 """Where mean and deviation of the bands come from.
@@ -235,6 +236,33 @@ class RunConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FollowConfig:
+    """How a run is followed, beside its progress and its own files.
+
+    Attributes:
+        tensorboard: Whether TensorBoard's files are written.
+        loggers: Other Lightning loggers: mappings of ``class_path`` and ``init_args``.
+        pictures: How many validation images are drawn with the answers; the first ones.
+        picture_stems: Which ones instead.
+        pictures_every: Epochs between pictures, each of which costs a prediction; also drawn when
+            a stage ends. 0 draws none.
+
+    Raises:
+        ConfigurationError: If a number is negative, or a logger is no such mapping.
+    """
+
+    tensorboard: bool = True
+    loggers: list[dict[str, Any]] = field(default_factory=list)
+    pictures: int = 2
+    picture_stems: list[str] = field(default_factory=list)
+    pictures_every: float = 20.0
+
+    def __post_init__(self) -> None:
+        _at_least(0, "follow.", pictures=self.pictures, pictures_every=self.pictures_every)
+        logger_configs(self.loggers)
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
     """A whole run.
 
@@ -247,6 +275,7 @@ class TrainingConfig:
         loss: What is minimised.
         stages: How every stage trains.
         run: How the machine is used.
+        follow: What is written down meanwhile.
     """
 
     data: DataConfig
@@ -257,6 +286,7 @@ class TrainingConfig:
     loss: LossConfig = field(default_factory=LossConfig)
     stages: StagesConfig = field(default_factory=StagesConfig)
     run: RunConfig = field(default_factory=RunConfig)
+    follow: FollowConfig = field(default_factory=FollowConfig)
 
 
 def _at_least(least: float, where: str, **values: float) -> None:

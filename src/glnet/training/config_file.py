@@ -11,6 +11,7 @@ from jsonargparse import ArgumentParser, Namespace
 
 from glnet.errors import ConfigurationError, GLNetError
 from glnet.training.config import TrainingConfig
+from glnet.training.yaml_texts import dumped
 
 UNKNOWN_KEY = re.compile(
     r"(?:Group '([^']+)' does not accept o|O)ption '([^']+)'|unrecognized arguments: --([\w.-]+)"
@@ -57,7 +58,7 @@ def read_config(file: str | Path | None, overrides: Sequence[str] = ()) -> Train
         _check_groups(str(path), given, parser.get_defaults().as_dict())
     arguments = list(overrides)
     for _, given in reversed(files):
-        arguments = ["--config", yaml.safe_dump(given), *arguments]
+        arguments = ["--config", dumped(given), *arguments]
     try:
         values = parser.parse_args(arguments)
         values.pop("config", None)

@@ -10,7 +10,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from glnet.errors import OutputError
+from glnet.errors import CheckpointError, OutputError
 from glnet.raster.output import partial_file, publish, write_error
 
 LAST = "last.ckpt"
@@ -108,3 +108,28 @@ class Keeper(Callback):
         """The first process's clock decides for all: writing needs every one of them."""
         is_time = time.monotonic() - self._written >= self._interval_s
         return bool(trainer.strategy.broadcast(is_time))
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """What a checkpoint holds, on the CPU.
+
+    Raises:
+        CheckpointError: If it is missing or damaged.
+    """
+    try:
+        content: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
+    except Exception as error:  # torch raises whatever a damaged file provokes
+        raise CheckpointError(
+            f"{path} is damaged or missing ({' '.join(str(error).split())[:200]}); "
+            f"remove {path.parent} to train this stage again from its start"
+        ) from error
+    return content
+
+
+def steps_done(path: Path) -> int:
+    """How many optimiser steps of its stage a checkpoint has seen; 0 where there is none.
+
+    Raises:
+        CheckpointError: If it is damaged.
+    """
+    return int(read_checkpoint(path)["global_step"]) if path.exists() else 0

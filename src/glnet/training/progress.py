@@ -8,6 +8,8 @@ from typing import Any
 import lightning
 from lightning.pytorch.callbacks import Callback
 
+from glnet.training.following.timing import estimate_left
+
 
 @dataclass(frozen=True)
 class Moment:
@@ -52,6 +54,9 @@ class Figures:
         steps: How many steps.
         learning_rate: Of the last one.
         gradient_norms: Of every one.
+        images: That were seen by this process.
+        seconds: That the steps took, waiting for data included.
+        waited_s: Of those, waiting.
         validation_loss: Where the validation split was looked at.
         validation_miou: Likewise.
     """
@@ -60,6 +65,9 @@ class Figures:
     steps: int = 0
     learning_rate: float = 0.0
     gradient_norms: list[float] = field(default_factory=list)
+    images: int = 0
+    seconds: float = 0.0
+    waited_s: float = 0.0
     validation_loss: float | None = None
     validation_miou: float | None = None
 
@@ -124,6 +132,6 @@ class StageProgress(Callback):
                 loss=sum(figures.mean_losses.values()),
                 mean_iou=figures.validation_miou,
                 seconds=seconds,
-                seconds_left=seconds / (done - self._epochs_before) * (total - done),
+                seconds_left=estimate_left(self._epochs_before, done, total, seconds) or 0.0,
             )
         )

@@ -9,8 +9,9 @@ from typing import Any
 import yaml
 
 from glnet.errors import ConfigurationError, OutputError
-from glnet.raster.output import partial_file, publish, write_error
 from glnet.training.config import TrainingConfig
+from glnet.training.following.files import write_whole
+from glnet.training.yaml_texts import dumped
 
 CONFIG = "config.yaml"
 
@@ -28,6 +29,11 @@ MAY_DIFFER = (
     "run.precision",
     "run.patch_batch",
     "run.checkpoint_minutes",
+    "follow.tensorboard",
+    "follow.loggers",
+    "follow.pictures",
+    "follow.picture_stems",
+    "follow.pictures_every",
     "output",
 )
 """What may be another when a run goes on: where things lie and what the machine can hold.
@@ -51,7 +57,7 @@ def new_folder(config: TrainingConfig) -> Path:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"cannot make the output folder {output}: {error}") from error
-    write_text(output / CONFIG, as_yaml(config))
+    write_whole(output / CONFIG, as_yaml(config))
     return output
 
 
@@ -93,25 +99,10 @@ def _changes(before: dict[str, Any], now: dict[str, Any], prefix: str = "") -> I
 
 def as_yaml(config: TrainingConfig) -> str:
     """The configuration as it can be read again."""
-    text: str = yaml.safe_dump(plain(config), sort_keys=False)
-    return text
+    return dumped(plain(config))
 
 
 def plain(config: TrainingConfig) -> dict[str, Any]:
     """The configuration in plain values."""
     values: dict[str, Any] = json.loads(json.dumps(asdict(config)))
     return values
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file of the run: beside and renamed.
-
-    Raises:
-        OutputError: If it cannot be written.
-    """
-    with partial_file(path) as partial:
-        try:
-            partial.write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise write_error(path, error.strerror or str(error)) from error
-        publish(partial, path, overwrite=True)

@@ -2,8 +2,12 @@
 
 The run folder explains itself::
 
+    README.md             what was run, how it went, how to go on
     config.yaml           the resolved configuration
-    run.json              versions, seed, split, seconds per stage
+    run.json              versions, seed, split
+    history.csv           losses, rates, gradient norms, scores, memory, round by round
+    curves/               the same as pictures
+    pictures/<stem>/      the answers to some validation images, again and again
     logs/<stage>/         TensorBoard events
     checkpoints/<stage>/  last.ckpt and best.ckpt, to go on from
     stages/<stage>/       the model as far as the stage has trained it
@@ -11,35 +15,38 @@ The run folder explains itself::
     report.json           its scores on the validation split, at full resolution
 """
 
-import json
 import logging
-import platform
 import signal
-import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import lightning
-import torch
-from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.callbacks import Callback
 
 from glnet.data import LabelledDataset, open_dataset
-from glnet.errors import CheckpointError
 from glnet.evaluation.evaluate import evaluate_folder
 from glnet.evaluation.report import Evaluation
 from glnet.inference.streaming import Settings
 from glnet.model.checkpoint import Model, load_model, save_model
 from glnet.training.config import TrainingConfig
 from glnet.training.devices import SummedGradients, is_first
-from glnet.training.keeping import BEST, LAST, Keeper, WholeCheckpoints
+from glnet.training.diary import Diary, explain_scores
+from glnet.training.following.follower import Follower
+from glnet.training.keeping import (
+    BEST,
+    LAST,
+    Keeper,
+    WholeCheckpoints,
+    read_checkpoint,
+    steps_done,
+)
 from glnet.training.preparation import Setup, Stage
 from glnet.training.progress import Report, StageProgress, Steps, unseen
-from glnet.training.resuming import new_folder, old_folder, write_text
+from glnet.training.resuming import new_folder, old_folder
 from glnet.training.stages import StageModule
 from glnet.training.starting import as_trained
 from glnet.training.trouble import explained
@@ -77,9 +84,6 @@ class Watchers:
     report: Report
     steps: Steps = unseen
     note: Note = unheard
-
-
-PACKAGES = ("glnet", "torch", "timm", "lightning", "rasterio", "numpy")
 
 
 def train(
@@ -120,21 +124,21 @@ def train(
             f"no pixel of the training split is {' or '.join(setup.absent)}: "
             "what never occurs cannot be learnt"
         )
-    seconds: dict[str, float] = {}
+    diary = Diary(output, setup, [stage.name for stage in stages])
+    if is_first():
+        diary.begin()
     for stage in stages:
         if (output / "stages" / stage.name).is_dir():
             _take_weights(setup, output / "stages" / stage.name)
             watchers.note(f"stage {stage.name} is done already")
             continue
         setup.start(stage)
-        began = time.monotonic()
-        _fit(stage, config, output, watchers)
-        seconds[stage.name] = round(time.monotonic() - began, 1)
+        _fit(stage, setup, watchers, diary)
         setup.network.eval()
         if is_first():
             trained = as_trained(setup.model, stage.name)
             save_model(trained, output / "stages" / stage.name)
-            _explain(output, setup, seconds)
+            diary.explain()
     model = as_trained(setup.model, stages[-1].name)
     if is_first():
         save_model(model, output / "model", overwrite=True)
@@ -166,6 +170,7 @@ def train_and_evaluate(
         report=output / "report.json",
         overwrite=resume,
     )
+    explain_scores(output, evaluation.to_dict())
     return RunResult(output / "model", evaluation)
 
 
@@ -180,9 +185,16 @@ def _take_weights(setup: Setup, folder: Path) -> None:
     setup.network.load_state_dict(load_model(folder).network.state_dict(), strict=False)
 
 
-def _fit(stage: Stage, config: TrainingConfig, output: Path, watchers: Watchers) -> None:
+def _fit(stage: Stage, setup: Setup, watchers: Watchers, diary: Diary) -> None:
+    config, checkpoints = setup.config, Path(setup.config.output) / "checkpoints" / stage.name
     module = StageModule(stage.step, stage.config, config.run, stage.feeds)
-    checkpoints = output / "checkpoints" / stage.name
+    last = checkpoints / LAST
+    callbacks: list[Callback] = [
+        StageProgress(stage.name, watchers.report, watchers.steps),
+        Keeper(checkpoints, config.run.checkpoint_minutes * 60),
+    ]
+    if is_first():
+        callbacks.append(Follower(diary.followed(stage.name, steps_done(last))))
     with _quiet(), _interruptible(), explained(stage.name, config, stage.config):
         trainer = lightning.Trainer(
             accelerator={"cuda": "gpu"}.get(config.run.device, config.run.device),
@@ -191,20 +203,15 @@ def _fit(stage: Stage, config: TrainingConfig, output: Path, watchers: Watchers)
             strategy=_strategy(config),
             precision=config.run.precision,
             max_epochs=stage.config.epochs,
-            logger=TensorBoardLogger(output / "logs", stage.name, ""),
-            callbacks=[
-                StageProgress(stage.name, watchers.report, watchers.steps),
-                Keeper(checkpoints, config.run.checkpoint_minutes * 60),
-            ],
+            logger=False,
+            callbacks=callbacks,
             plugins=[WholeCheckpoints()],
             num_sanity_val_steps=0,
-            log_every_n_steps=1,
             enable_progress_bar=False,
             enable_model_summary=False,
             enable_checkpointing=False,
             use_distributed_sampler=False,
         )
-        last = checkpoints / LAST
         trainer.fit(
             module,
             range(stage.feeds.training.plan.steps),
@@ -213,21 +220,13 @@ def _fit(stage: Stage, config: TrainingConfig, output: Path, watchers: Watchers)
             weights_only=True,
         )
         if config.run.weights == "best":
-            _load_best(module, checkpoints / BEST)
+            module.load_state_dict(read_checkpoint(checkpoints / BEST)["state_dict"])
 
 
 def _strategy(config: TrainingConfig) -> Any:  # noqa: ANN401 - a name or Lightning's class
     if config.run.devices * config.run.num_nodes == 1:
         return "auto"
     return SummedGradients()
-
-
-def _load_best(module: StageModule, best: Path) -> None:
-    try:
-        state = torch.load(best, weights_only=True, map_location="cpu")["state_dict"]
-    except Exception as error:  # torch raises whatever a damaged file provokes
-        raise CheckpointError(f"{best} is damaged: {error}") from error
-    module.load_state_dict(state)
 
 
 @contextmanager
@@ -254,18 +253,3 @@ def _interruptible() -> Iterator[None]:
     except SystemExit:
         signal.signal(signal.SIGINT, handler)
         raise KeyboardInterrupt from None
-
-
-def _explain(output: Path, setup: Setup, seconds: dict[str, float]) -> None:
-    values = {
-        "versions": {name: version(name) for name in PACKAGES},
-        "python": platform.python_version(),
-        "machine": platform.processor() or platform.machine(),
-        "seed": setup.config.run.seed,
-        "split": {
-            setup.config.data.train: [sample.stem for sample in setup.training],
-            setup.config.data.validation: [sample.stem for sample in setup.validation],
-        },
-        "stage_seconds": seconds,
-    }
-    write_text(output / "run.json", json.dumps(values, indent=2) + "\n")

@@ -5,6 +5,7 @@ What a step sees is the plan's matter, how it comes is the feed's, what is made 
 """
 
 import math
+import time
 from typing import Any, NamedTuple
 
 import lightning
@@ -114,11 +115,14 @@ class StageModule(lightning.LightningModule):
 
     def training_step(self, _: object, batch_idx: int) -> None:
         """One optimiser step, portion by portion."""
+        feed, began = self.feeds.training, time.perf_counter()
+        waited = feed.waited_s
         optimizer: Any = self.optimizers()
         optimizer.zero_grad()
         self._statistics.begin()
         losses, backward = self._no_losses(), _Backward(self)
-        for portion in self.feeds.training.step(self.current_epoch, batch_idx, self.device):
+        for portion in feed.step(self.current_epoch, batch_idx, self.device):
+            self.figures.images += len(portion.task.looks) if portion.task.opens else 0
             seen = self.step.see(portion, backward)
             self._check(seen.losses, portion.stems)
             _add(losses, seen.losses)
@@ -130,7 +134,9 @@ class StageModule(lightning.LightningModule):
         schedule: Any = self.lr_schedulers()
         if schedule is not None:
             schedule.step()
-        self._note(_over_devices(losses), rate, norm)
+        self.figures.add(_over_devices(losses), rate, norm)
+        self.figures.seconds += time.perf_counter() - began
+        self.figures.waited_s += feed.waited_s - waited
 
     def _check(self, losses: Losses, stems: tuple[str, ...]) -> None:
         for name, of in losses.items():
@@ -152,13 +158,6 @@ class StageModule(lightning.LightningModule):
             )
         return norm
 
-    def _note(self, losses: dict[str, float], rate: float, norm: float) -> None:
-        """Keep a step's figures for the epoch's row, and for any logger."""
-        self.figures.add(losses, rate, norm)
-        values = {f"train/{name}": value for name, value in losses.items()}
-        values |= {"train/loss": sum(losses.values()), "rate": rate, "gradient_norm": norm}
-        self.log_dict(values, batch_size=1)
-
     def on_validation_epoch_start(self) -> None:
         """Nothing learns."""
         self.network.eval()
@@ -174,9 +173,6 @@ class StageModule(lightning.LightningModule):
         confusion.counts = counts.cpu().numpy()
         loss = sum(_over_devices(losses).values())
         self.figures.validate(loss, confusion.mean_iou)
-        self.log_dict(
-            {"validation/miou": confusion.mean_iou, "validation/loss": loss}, batch_size=1
-        )
 
     def _no_losses(self) -> Losses:
         return {name: torch.zeros((), device=self.device) for name in self.step.names}

@@ -18,12 +18,12 @@ import torch
 from lightning.pytorch.loggers import Logger
 from torch import nn
 
-from glnet.data import DatasetDescription, Sample, open_labels
+from glnet.data import DatasetDescription, LabelledSample
 from glnet.errors import ConfigurationError
 from glnet.evaluation.comparison import Picture, columns_of, compare
 from glnet.inference.streaming import Settings
 from glnet.model.checkpoint import Model
-from glnet.raster import open_raster, write_picture
+from glnet.raster import write_picture
 from glnet.training.following.files import make_folder
 from glnet.training.following.telling import log_picture
 
@@ -51,7 +51,7 @@ class FixedImages:
     """Draws a model's answers on a fixed set of images.
 
     Args:
-        samples: The images; those without a mask are drawn without truth.
+        samples: The images.
         description: How their masks are read.
         folder: Where ``<stem>/<stage>-<epoch>.png`` go.
         as_trained: Leaves out of the model what trains later.
@@ -60,7 +60,7 @@ class FixedImages:
 
     def __init__(
         self,
-        samples: Sequence[Sample],
+        samples: Sequence[LabelledSample],
         description: DatasetDescription,
         folder: Path,
         as_trained: AsTrained,
@@ -103,17 +103,17 @@ class FixedImages:
         drawing("", len(self.samples), len(self.samples))
         return paths
 
-    def _picture(self, model: Model, sample: Sample) -> Picture:
+    def _picture(self, model: Model, sample: LabelledSample) -> Picture:
         settings = replace(self._settings, device=str(_device_of(model.network)))
         with ExitStack() as stack:
-            raster = stack.enter_context(open_raster(sample.image))
-            truth = None
-            if sample.mask is not None:
-                truth = stack.enter_context(open_labels(sample, self._description))
+            raster = stack.enter_context(sample.open_image())
+            truth = stack.enter_context(sample.open_labels(self._description))
             return compare(columns_of(model), raster, truth, settings, SIDE)
 
 
-def fixed_samples(samples: Sequence[Sample], stems: Sequence[str], count: int) -> list[Sample]:
+def fixed_samples(
+    samples: Sequence[LabelledSample], stems: Sequence[str], count: int
+) -> list[LabelledSample]:
     """The images of the named stems, in their order; if none is named, the first ``count``.
 
     Raises:
