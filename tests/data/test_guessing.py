@@ -90,6 +90,15 @@ def test_a_palette_gives_index_masks_their_colours(tmp_path: Path) -> None:
     assert [info.color for info in description.classes] == [(0, 0, 0), (10, 20, 30), (200, 0, 90)]
 
 
+def test_the_kind_of_most_masks_counts(tmp_path: Path) -> None:
+    colored, index = COLORS[DRAWN], DRAWN
+
+    assert proposed(tmp_path / "a", colored, colored, index).description.encoding == (
+        PaletteEncoding()
+    )
+    assert proposed(tmp_path / "b", colored, index, index).description.encoding == IndexEncoding()
+
+
 def test_values_come_from_all_masks(tmp_path: Path) -> None:
     masks = [np.full((48, 48), value, np.uint8) for value in range(4)]
 

@@ -45,6 +45,8 @@ class _Values(NamedTuple):
     colors: NDArray[np.uint32]
     """Red, green and blue in one number, of masks with three."""
     palette: dict[int, Color]
+    has_colors: bool
+    """Whether most masks have three."""
 
 
 def propose(root: Path, progress: Callable[[int, int], None]) -> Proposal:
@@ -56,7 +58,7 @@ def propose(root: Path, progress: Callable[[int, int], None]) -> Proposal:
     images = [path.stem for path in pictures(root / "images")]
     masks = pictures(root / "masks")
     values = _collect(root / "masks", masks, progress)
-    found = _from_numbers(values) if values.numbers else _from_colors(root, values.colors)
+    found = _from_colors(root, values.colors) if values.has_colors else _from_numbers(values)
     found |= _stems(images, [path.stem for path in masks])
     found |= _splits(root, len(images))
     description = describe(Section(found, root / DESCRIPTION_NAME))
@@ -67,19 +69,20 @@ def _collect(folder: Path, masks: Sequence[Path], progress: Callable[[int, int],
     numbers: set[int] = set()
     is_seen = np.zeros(1 << 24, np.bool_)
     palette: dict[int, Color] = {}
-    read = 0
+    bands: list[int] = []
     for done, path in enumerate(masks):
         progress(done, len(masks))
         try:
             with open_raster(path, Palette.KEEP) as raster:
                 _add(raster, numbers, is_seen)
                 palette |= raster.palette or {}
-            read += 1
+                bands.append(raster.bands)
         except RasterError:  # The check that follows tells of it.
             continue
-    if not read:
+    if not bands:
         raise DatasetError(f"{folder}: no mask that can be read, so there is nothing to propose")
-    return _Values(frozenset(numbers), np.flatnonzero(is_seen).astype(np.uint32), palette)
+    colors = np.flatnonzero(is_seen).astype(np.uint32)
+    return _Values(frozenset(numbers), colors, palette, bands.count(3) > len(bands) / 2)
 
 
 def _add(raster: RasterFile, numbers: set[int], is_seen: NDArray[np.bool_]) -> None:
