@@ -69,7 +69,7 @@ def test_a_folder_without_any_mask_has_nothing_to_split(tmp_path: Path) -> None:
         ("deepglobe", deepglobe, ["train"], "only {root}/valid is there, whose images"),
         ("deepglobe", deepglobe, ["train", "test", "valid"], "no image of DeepGlobe Land Cover"),
         ("isic", isic, [MASKS], "but no mask (ISIC_0000000_segmentation.png); looked in {root}/"),
-        ("isic", isic, [IMAGES], f"looked there and one folder below for {IMAGES} + {MASKS}"),
+        ("isic", isic, [IMAGES], f"and one folder below in {IMAGES} with {MASKS}"),
         ("isic", isic, [IMAGES], f"found {MASKS}/"),
         (
             "inria",

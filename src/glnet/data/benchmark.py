@@ -110,13 +110,13 @@ class Benchmark:
 
     def _no_images(self, root: Path) -> str:
         wanted = listing(
-            "the two in one" if images == masks == "." else f"{images} + {masks}"
+            images if images == masks else f"{images} with {masks}"
             for images, masks in self.layouts
-            if images not in self.unlabelled
+            if images != "." and not {images, *images.split("/")} & {*self.unlabelled}
         )
         return (
-            f"{root}: no image of {self.title} ({self.image}); looked there and one"
-            f" folder below for {wanted}{packed(root)}; found {inside(root)}"
+            f"{root}: no image of {self.title} ({self.image}); looked there, and there"
+            f" and one folder below in {wanted}{packed(root)}; found {inside(root)}"
         )
 
     def _with_advice(self, fault: Fault) -> Fault:
