@@ -279,13 +279,28 @@ def test_a_place_for_no_sheet_is_found_out_first(tmp_path: Path) -> None:
     assert told == []
 
 
-def test_a_sheet_needs_something_to_draw(tmp_path: Path) -> None:
+def test_without_anything_to_draw_the_rest_is_told(tmp_path: Path) -> None:
     write_image(tmp_path, "a", blocks(0, 2))
     (tmp_path / "dataset.yaml").write_text("classes: [a, b]")
 
-    with pytest.raises(OutputError, match="no image and mask that could be drawn"):
-        check_dataset(tmp_path, sheet=tmp_path / "sheet.png")
+    report = check_dataset(tmp_path, sheet=tmp_path / "sheet.png")
+
+    assert report.remarks == ("there is no contact sheet, as no image and mask could be drawn",)
+    assert report.sheet is None
+    assert len(messages(report, "image without mask")) == 1
     assert not (tmp_path / "sheet.png").exists()
+
+
+def test_faults_of_a_kind_stand_together(tmp_path: Path) -> None:
+    write_folder(tmp_path, INDEX_YAML.replace("[c]", "[c, d]"), "abcd")
+    for stem in "ac":
+        write_mask(tmp_path, stem, blocks(0, 3, 40, 40))
+    for stem in "bd":
+        write_mask(tmp_path, stem, photo(blocks(0, 3)))
+
+    report = check_dataset(tmp_path)
+
+    assert [fault.kind for fault in report.faults] == ["size", "size", "encoding", "encoding"]
 
 
 def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from glnet.data.faults import Fault
+from glnet.data.faults import ORDER, Fault
 from glnet.data.folder import ALL, DatasetKind, SegmentationFolder
 from glnet.data.listing import listing
 from glnet.data.scanning import Scan
@@ -11,11 +11,12 @@ from glnet.data.tally import SplitReport
 
 
 def find_faults(dataset: SegmentationFolder, scans: Sequence[Scan]) -> list[Fault]:
-    """Of the whole dataset first, then those of its files."""
+    """All faults by kind; those of a kind in the order of their images."""
     faults = [*dataset.contents.faults, *_split_faults(dataset), *_bare(dataset)]
     for one in scans:
         faults += one.faults
-    return [*faults, *_band_faults(scans)]
+    faults += _band_faults(scans)
+    return sorted(faults, key=lambda fault: ORDER.index(fault.kind))
 
 
 def _split_faults(dataset: SegmentationFolder) -> Iterator[Fault]:
