@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from glnet.data import DatasetKind, SegmentationFolder, open_dataset
+from glnet.data import DatasetKind, SegmentationFolder, check_dataset, open_dataset
 from glnet.data.classes import IGNORE_INDEX
 from glnet.data.deepglobe import DEEPGLOBE, PUBLISHED_CLASSES, SPLITS, split_list
 from glnet.data.inria import CITIES, INRIA, INRIA_OFFICIAL
@@ -181,3 +181,14 @@ def test_the_real_samples_are_read(name: str, kind: DatasetKind, count: int) -> 
     assert len(samples[0].stem) in {4, len("ISIC_0000000")}
     with samples[0].open_labels(dataset.description) as labels:
         assert labels.read(Window(0, 0, labels.size)).max() < dataset.description.num_classes
+
+
+@needs_shared
+@pytest.mark.parametrize("name", ["isic_uhr", "deepglobe_crops"])
+def test_the_real_samples_are_free_of_faults(name: str) -> None:
+    report = check_dataset(SHARED / "data" / name)
+
+    assert report.faults == ()
+    assert report.proposal is not None
+    assert report.remarks[0].startswith(f"this looks like {name.split('_', maxsplit=1)[0]}")
+    assert report.splits[-1].labelled_pixels > 0

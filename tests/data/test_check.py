@@ -88,9 +88,9 @@ def test_every_fault_of_every_file_is_listed(tmp_path: Path) -> None:
     assert "class value 9 out of range, first at pixel (row 20, column 30)" in value
     assert "set mask.ignore" in value
     assert messages(report, "image without mask") == [
-        f"1 images have no mask in {tmp_path / 'masks'}: c"
+        f"no mask in {tmp_path / 'masks'} for 1 of 7 images: c"
     ]
-    assert "1 masks have no image" in messages(report, "mask without image")[0]
+    assert "for 1 of 7 masks: orphan" in messages(report, "mask without image")[0]
     assert [str(image), str(tmp_path / "masks/f.png")] == [
         fault.names[0] for fault in report.faults if fault.kind == "unreadable"
     ]
@@ -147,6 +147,22 @@ def test_classes_that_a_split_never_shows_are_named(tmp_path: Path) -> None:
     assert report.faults == ()
 
 
+def test_a_class_that_no_mask_shows_is_named_once(tmp_path: Path) -> None:
+    write_folder(tmp_path, INDEX_YAML.replace("weed]", "weed, beet]"))
+
+    assert check_dataset(tmp_path).remarks == ("no mask shows beet",)
+
+
+def test_a_benchmark_without_any_pair_is_a_fault(tmp_path: Path) -> None:
+    isic(tmp_path, ["ISIC_0000000", "ISIC_0000001"])
+    (tmp_path / "ISIC2018_Task1-2_Training_Input/ISIC_0000000.jpg").unlink()
+    (tmp_path / "ISIC2018_Task1_Training_GroundTruth/ISIC_0000001_segmentation.png").unlink()
+
+    found = messages(check_dataset(tmp_path, "isic"), "split")
+
+    assert found[-1].startswith("no image has a mask in ")
+
+
 def test_images_of_no_split_are_told(tmp_path: Path) -> None:
     write_folder(tmp_path, stems="abcd")
     write_image(tmp_path, "e", blocks(0, 3))
@@ -154,7 +170,7 @@ def test_images_of_no_split_are_told(tmp_path: Path) -> None:
     report = check_dataset(tmp_path)
 
     assert report.faults == ()
-    assert report.remarks == ("2 images are in no split but 'all' (1 without mask): d, e",)
+    assert report.remarks == ("in no split but 'all': 2 of 5 images, 1 without mask: d, e",)
 
 
 def test_exif_turns_are_counted(tmp_path: Path) -> None:
@@ -163,7 +179,7 @@ def test_exif_turns_are_counted(tmp_path: Path) -> None:
     report = check_dataset(tmp_path)
 
     assert [of.turned for of in report.splits] == [1, 0, 1]
-    assert report.remarks[0].startswith("EXIF turns 1 images and 0 masks")
+    assert report.remarks[0].startswith("turned by EXIF: 1 of the images, 0 of the masks")
 
 
 @pytest.mark.parametrize(
@@ -220,8 +236,8 @@ def test_a_drawn_split_without_images_and_other_files_are_told(tmp_path: Path) -
     report = check_dataset(tmp_path, "isic")
 
     assert len(messages(report, "split")) == 2
-    assert "split 'validation' gets none of only 1 images" in messages(report, "split")
-    assert "1 files are not named as the benchmark's and left alone: mean.jpg" in report.remarks
+    assert messages(report, "split")[0].startswith("split 'validation' is empty: 1 of the")
+    assert "not named as files of this benchmark, and left alone: mean.jpg" in report.remarks
 
 
 def test_georeferenced_tiles_are_checked(tmp_path: Path) -> None:
@@ -263,13 +279,28 @@ def test_a_place_for_no_sheet_is_found_out_first(tmp_path: Path) -> None:
     assert told == []
 
 
-def test_a_sheet_needs_something_to_draw(tmp_path: Path) -> None:
+def test_without_anything_to_draw_the_rest_is_told(tmp_path: Path) -> None:
     write_image(tmp_path, "a", blocks(0, 2))
     (tmp_path / "dataset.yaml").write_text("classes: [a, b]")
 
-    with pytest.raises(OutputError, match="no image and mask that could be drawn"):
-        check_dataset(tmp_path, sheet=tmp_path / "sheet.png")
+    report = check_dataset(tmp_path, sheet=tmp_path / "sheet.png")
+
+    assert report.remarks == ("there is no contact sheet, as no image and mask could be drawn",)
+    assert report.sheet is None
+    assert len(messages(report, "image without mask")) == 1
     assert not (tmp_path / "sheet.png").exists()
+
+
+def test_faults_of_a_kind_stand_together(tmp_path: Path) -> None:
+    write_folder(tmp_path, INDEX_YAML.replace("[c]", "[c, d]"), "abcd")
+    for stem in "ac":
+        write_mask(tmp_path, stem, blocks(0, 3, 40, 40))
+    for stem in "bd":
+        write_mask(tmp_path, stem, photo(blocks(0, 3)))
+
+    report = check_dataset(tmp_path)
+
+    assert [fault.kind for fault in report.faults] == ["size", "size", "encoding", "encoding"]
 
 
 def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ def test_open_takes_the_description_of_the_folder_or_another(tmp_path: Path) -> 
         (["images/a.txt"], "no image there"),
         (["images/a.tif", "images/a.jpg"], "two files of the stem 'a', a.jpg and a.tif"),
         (["images/a.tif", "masks/a.tif", "masks/a.png"], "two files of the stem 'a'"),
-        (["images/a.tif", "masks/b.png", "masks/c.png"], "2 masks have no image in .*: b, c; a"),
+        (["images/a.tif", "masks/b.png", "masks/c.png"], "no image in .* for 2 of 2 masks: b, c"),
     ],
 )
 def test_folders_refuse_files_that_do_not_fit(

@@ -90,6 +90,15 @@ def test_a_palette_gives_index_masks_their_colours(tmp_path: Path) -> None:
     assert [info.color for info in description.classes] == [(0, 0, 0), (10, 20, 30), (200, 0, 90)]
 
 
+def test_the_kind_of_most_masks_counts(tmp_path: Path) -> None:
+    colored, index = COLORS[DRAWN], DRAWN
+
+    assert proposed(tmp_path / "a", colored, colored, index).description.encoding == (
+        PaletteEncoding()
+    )
+    assert proposed(tmp_path / "b", colored, index, index).description.encoding == IndexEncoding()
+
+
 def test_values_come_from_all_masks(tmp_path: Path) -> None:
     masks = [np.full((48, 48), value, np.uint8) for value in range(4)]
 
@@ -131,6 +140,8 @@ def test_many_images_are_split_and_lists_are_found(tmp_path: Path) -> None:
     ]
     assert [(of.name, of.images) for of in listed.splits] == [("train", 2), ("all", 10)]
     assert "train: splits/train.txt" in str(listed.proposal)
+    assert "# group: " in str(drawn.proposal)
+    assert "# group: " not in str(listed.proposal)
 
 
 def test_a_benchmark_without_description_is_recognised(tmp_path: Path) -> None:
@@ -158,6 +169,7 @@ def test_unreadable_masks_are_passed_over_while_there_are_others(tmp_path: Path)
     [
         (None, "no mask that can be read"),
         (np.zeros((48, 48), np.float32), "got 1 of float32"),
+        (np.arange(48 * 48).reshape(48, 48).astype(np.int32), "hold 2304 values, 0 to 2303, wh"),
         (np.zeros((48, 48, 3), np.uint8) + 7, "all masks have one and the same colour"),
     ],
 )

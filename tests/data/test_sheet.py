@@ -6,6 +6,7 @@ import pytest
 
 from glnet.data import open_dataset
 from glnet.data.sheet import MOST_IMAGES, choose, write_sheet
+from glnet.errors import OutputError
 from glnet.geometry import Window
 from glnet.raster import open_raster
 from tests.data.labelled_folder import write_folder, write_image, write_mask
@@ -47,6 +48,14 @@ def test_only_healthy_images_are_chosen_and_evenly(tmp_path: Path) -> None:
 
     assert [sample.stem for _, sample in choose(dataset, {"b", "c"})] == ["b", "c"]
     assert choose(dataset, set()) == []
+
+
+def test_a_sheet_needs_something_to_draw(tmp_path: Path) -> None:
+    dataset = open_dataset(write_folder(tmp_path))
+
+    with pytest.raises(OutputError, match="no image and mask that could be drawn"):
+        write_sheet(tmp_path / "sheet.png", dataset, set(), False, lambda *_: None)
+    assert not (tmp_path / "sheet.png").exists()
 
 
 def test_masks_lie_where_they_belong(tmp_path: Path) -> None:

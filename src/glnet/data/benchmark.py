@@ -104,21 +104,25 @@ class Benchmark:
             )
         return (
             f"{root}: found images of {self.title} in {images}, but no mask"
-            f" ({self.mask.example()}); looked in {looked}{packed(root)};"
+            f" ({self.mask}); looked in {looked}{packed(root)};"
             f" the download has them in {self.download}"
         )
 
     def _no_images(self, root: Path) -> str:
-        wanted = listing(f"{layout.images} + {layout.masks}" for layout in self.layouts)
+        wanted = listing(
+            images if images == masks else f"{images} with {masks}"
+            for images, masks in self.layouts
+            if images != "." and not {images, *images.split("/")} & {*self.unlabelled}
+        )
         return (
-            f"{root}: no image of {self.title} ({self.image.example()}); looked there and one"
-            f" folder below for {wanted}{packed(root)}; found {inside(root)}"
+            f"{root}: no image of {self.title} ({self.image}); looked there, and there"
+            f" and one folder below in {wanted}{packed(root)}; found {inside(root)}"
         )
 
     def _with_advice(self, fault: Fault) -> Fault:
         if fault.kind != "mask without image":
             return fault
-        return fault._replace(message=f"{fault.message}; expected {self.image.example()} for each")
+        return fault._replace(message=f"{fault.message}; expected {self.image} for each")
 
 
 class Place(NamedTuple):

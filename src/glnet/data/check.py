@@ -26,6 +26,8 @@ from glnet.errors import DatasetError
 Progress = Callable[[str, int, int], None]
 """Told what is done, how far it is, and how far it goes."""
 
+NOTHING_TO_DRAW = "there is no contact sheet, as no image and mask could be drawn"
+
 
 @dataclass(frozen=True)
 class DatasetReport:
@@ -114,6 +116,8 @@ def check_dataset(
     if sheet is None:
         return report
     healthy = {of.sample.stem for of in scans.values() if of.counts is not None and of.picture}
+    if not healthy:  # No reason to keep back what was found.
+        return replace(report, remarks=(*report.remarks, NOTHING_TO_DRAW))
     write_sheet(Path(sheet), dataset, healthy, overwrite, progress)
     return replace(report, sheet=str(sheet))
 

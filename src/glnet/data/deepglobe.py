@@ -52,6 +52,7 @@ DEEPGLOBE = Benchmark(
     layouts=(
         Layout("train", "train"),
         Layout("land-train", "land-train"),
+        Layout("training_data/images", "training_data/masks"),
         Layout(".", "."),
         Layout("images", "masks"),
         Layout("valid", "valid"),

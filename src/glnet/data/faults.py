@@ -1,6 +1,6 @@
 """What may be wrong with labelled images, collected so that all of it can be told at once."""
 
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 FaultKind = Literal[
     "name",
@@ -14,6 +14,8 @@ FaultKind = Literal[
     "value",
 ]
 """In the order in which they are told."""
+
+ORDER: tuple[FaultKind, ...] = get_args(FaultKind)
 
 
 class Fault(NamedTuple):

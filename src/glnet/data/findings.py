@@ -1,9 +1,9 @@
 """Faults and remarks: what the names, the splits and the scans of a dataset come to."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
-from glnet.data.faults import Fault
+from glnet.data.faults import ORDER, Fault
 from glnet.data.folder import ALL, DatasetKind, SegmentationFolder
 from glnet.data.listing import listing
 from glnet.data.scanning import Scan
@@ -11,11 +11,12 @@ from glnet.data.tally import SplitReport
 
 
 def find_faults(dataset: SegmentationFolder, scans: Sequence[Scan]) -> list[Fault]:
-    """Of the whole dataset first, then those of its files."""
+    """All faults by kind; those of a kind in the order of their images."""
     faults = [*dataset.contents.faults, *_split_faults(dataset), *_bare(dataset)]
     for one in scans:
         faults += one.faults
-    return [*faults, *_band_faults(scans)]
+    faults += _band_faults(scans)
+    return sorted(faults, key=lambda fault: ORDER.index(fault.kind))
 
 
 def _split_faults(dataset: SegmentationFolder) -> Iterator[Fault]:
@@ -32,7 +33,9 @@ def _split_faults(dataset: SegmentationFolder) -> Iterator[Fault]:
             yield Fault("split", message, absent)
         elif not stems:
             count = len(dataset.samples)
-            yield Fault("split", f"split {name!r} gets none of only {count} images", ())
+            few = f"split {name!r} is empty: {count} of the benchmark's images are too few to part"
+            none = f"no image has a mask in {dataset.contents.masks}"
+            yield Fault("split", none if name == ALL else few, ())
 
 
 def _bare(dataset: SegmentationFolder) -> Iterator[Fault]:
@@ -41,7 +44,8 @@ def _bare(dataset: SegmentationFolder) -> Iterator[Fault]:
     wanted = {stem for name in dataset.splits for stem in dataset.stems(name)}
     if lacking := sorted(wanted & set(bare)):
         message = (
-            f"{len(lacking)} images have no mask in {dataset.contents.masks}: {listing(lacking)}"
+            f"no mask in {dataset.contents.masks} for {len(lacking)} of {len(dataset.samples)}"
+            f" images: {listing(lacking)}"
         )
         yield Fault("image without mask", message, tuple(bare[stem] for stem in lacking))
 
@@ -84,9 +88,8 @@ def find_remarks(
             f"{count} of {dtype}" for dtype, count in dtypes.most_common()
         )
     if dataset.kind != "folder" and (strays := dataset.contents.pairs.strays):
-        yield f"{len(strays)} files are not named as the benchmark's and left alone: " + listing(
-            path.name for path in strays
-        )
+        names = listing(path.name for path in strays)
+        yield f"not named as files of this benchmark, and left alone: {names}"
 
 
 def _turned(scans: Sequence[Scan]) -> Iterator[str]:
@@ -94,17 +97,26 @@ def _turned(scans: Sequence[Scan]) -> Iterator[str]:
     masks = sum(one.is_mask_turned for one in scans)
     if images or masks:
         yield (
-            f"EXIF turns {images} images and {masks} masks; all are read as displayed, so masks"
-            " must fit the displayed image: look at a contact sheet (--sheet)"
+            f"turned by EXIF: {images} of the images, {masks} of the masks; all are read as"
+            " displayed, so see on a contact sheet (--sheet) whether masks fit"
         )
 
 
-def _never(dataset: SegmentationFolder, splits: Iterable[SplitReport]) -> Iterator[str]:
+def _never(dataset: SegmentationFolder, splits: Sequence[SplitReport]) -> Iterator[str]:
+    """Classes that no mask shows, and those that are missing in some split only."""
     names = [info.name for info in dataset.description.classes]
+    everywhere = {
+        name
+        for name, *counts in zip(names, *(of.pixels for of in splits), strict=True)
+        if not any(counts)
+    }
+    if everywhere and any(of.labelled_pixels for of in splits):
+        yield f"no mask shows {listing(name for name in names if name in everywhere)}"
     for of in splits:
         never = [name for name, pixels in zip(names, of.pixels, strict=True) if not pixels]
-        if never and of.labelled_pixels:
-            yield f"split {of.name!r} never shows {listing(never)}"
+        here = [name for name in never if name not in everywhere]
+        if here and of.labelled_pixels:
+            yield f"split {of.name!r} never shows {listing(here)}"
 
 
 def _outside(dataset: SegmentationFolder) -> Iterator[str]:
@@ -114,6 +126,6 @@ def _outside(dataset: SegmentationFolder) -> Iterator[str]:
         return
     bare = sum(of.mask is None for of in outside)
     yield (
-        f"{len(outside)} images are in no split but {ALL!r} ({bare} without mask): "
-        + listing(of.stem for of in outside)
+        f"in no split but {ALL!r}: {len(outside)} of {len(dataset.samples)} images,"
+        f" {bare} without mask: " + listing(of.stem for of in outside)
     )

@@ -26,6 +26,9 @@ BINARIZE = 128
 FEWEST_TO_SPLIT = 5
 SHARES = {"train": 0.7, "validation": 0.15, "test": 0.15}
 
+GROUP_HINT = "  # group: ^([^_]+)_    would keep images of one patient or place in one split\n"
+"""For whom drawing image by image would leak from training into validation."""
+
 Found = dict[str, Any]
 """A part of a description, as YAML holds it."""
 
@@ -45,6 +48,8 @@ class _Values(NamedTuple):
     colors: NDArray[np.uint32]
     """Red, green and blue in one number, of masks with three."""
     palette: dict[int, Color]
+    has_colors: bool
+    """Whether most masks have three."""
 
 
 def propose(root: Path, progress: Callable[[int, int], None]) -> Proposal:
@@ -56,30 +61,35 @@ def propose(root: Path, progress: Callable[[int, int], None]) -> Proposal:
     images = [path.stem for path in pictures(root / "images")]
     masks = pictures(root / "masks")
     values = _collect(root / "masks", masks, progress)
-    found = _from_numbers(values) if values.numbers else _from_colors(root, values.colors)
+    read = _from_colors if values.has_colors else _from_numbers
+    found = read(root / "masks", values)
     found |= _stems(images, [path.stem for path in masks])
     found |= _splits(root, len(images))
     description = describe(Section(found, root / DESCRIPTION_NAME))
-    return Proposal(description, yaml.safe_dump(found, sort_keys=False, default_flow_style=None))
+    text = yaml.safe_dump(found, sort_keys=False, default_flow_style=None)
+    if "fractions" in found.get("splits", {}):
+        text += GROUP_HINT
+    return Proposal(description, text)
 
 
 def _collect(folder: Path, masks: Sequence[Path], progress: Callable[[int, int], None]) -> _Values:
     numbers: set[int] = set()
     is_seen = np.zeros(1 << 24, np.bool_)
     palette: dict[int, Color] = {}
-    read = 0
+    bands: list[int] = []
     for done, path in enumerate(masks):
         progress(done, len(masks))
         try:
             with open_raster(path, Palette.KEEP) as raster:
                 _add(raster, numbers, is_seen)
                 palette |= raster.palette or {}
-            read += 1
+                bands.append(raster.bands)
         except RasterError:  # The check that follows tells of it.
             continue
-    if not read:
+    if not bands:
         raise DatasetError(f"{folder}: no mask that can be read, so there is nothing to propose")
-    return _Values(frozenset(numbers), np.flatnonzero(is_seen).astype(np.uint32), palette)
+    colors = np.flatnonzero(is_seen).astype(np.uint32)
+    return _Values(frozenset(numbers), colors, palette, bands.count(3) > len(bands) / 2)
 
 
 def _add(raster: RasterFile, numbers: set[int], is_seen: NDArray[np.bool_]) -> None:
@@ -98,8 +108,13 @@ def _add(raster: RasterFile, numbers: set[int], is_seen: NDArray[np.bool_]) -> N
             is_seen[red << 16 | green << 8 | blue] = True
 
 
-def _from_numbers(values: _Values) -> Found:
+def _from_numbers(folder: Path, values: _Values) -> Found:
     numbers = sorted(values.numbers)
+    if len(numbers) > MOST_CLASSES and not 0 <= numbers[0] <= numbers[-1] <= 255:
+        raise DatasetError(
+            f"{folder}: masks hold {len(numbers)} values, {numbers[0]} to {numbers[-1]}, which are"
+            " too many for classes and are no grey; do they count objects?"
+        )
     if values.numbers == {0, 255} or len(numbers) > MOST_CLASSES:
         return _black_and_white()
     ignore = {"ignore": 255} if 255 in numbers and not values.palette else {}
@@ -113,7 +128,8 @@ def _from_numbers(values: _Values) -> Found:
     return {"classes": _classes(colors), "mask": mask}
 
 
-def _from_colors(root: Path, codes: NDArray[np.uint32]) -> Found:
+def _from_colors(folder: Path, values: _Values) -> Found:
+    codes = values.colors
     bands = np.stack([codes >> 16, codes >> 8 & 255, codes & 255], axis=1)
     is_grey = bool((bands == bands[:, :1]).all())
     if is_grey and ({*bands[:, 0].tolist()} <= {0, 255} or len(bands) > MOST_CLASSES):
@@ -122,7 +138,7 @@ def _from_colors(root: Path, codes: NDArray[np.uint32]) -> Found:
     if binarize:
         bands = np.unique(np.where(bands >= BINARIZE, 255, 0), axis=0)
     if len(bands) < 2:
-        raise DatasetError(f"{root / 'masks'}: all masks have one and the same colour")
+        raise DatasetError(f"{folder}: all masks have one and the same colour")
     colors = [(int(red), int(green), int(blue)) for red, green, blue in bands]
     return {"classes": _classes(colors), "mask": {"encoding": "palette", **binarize}}
 

@@ -32,8 +32,8 @@ ISIC = Benchmark(
         Layout(".", f"../{MASKS}"),
         Layout("images", "masks"),
     ),
-    image=Naming("", (".jpg", ".jpeg"), r"ISIC_\d+"),
-    mask=Naming("_segmentation", (".png",), r"ISIC_\d+"),
+    image=Naming("", (".jpg", ".jpeg"), r"ISIC_\d+", "ISIC_0000000"),
+    mask=Naming("_segmentation", (".png",), r"ISIC_\d+", "ISIC_0000000"),
     unlabelled=("ISIC2018_Task1-2_Validation_Input", "ISIC2018_Task1-2_Test_Input"),
     download=f"{IMAGES} and {MASKS}",
 )

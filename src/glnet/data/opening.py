@@ -97,17 +97,15 @@ def require_images(root: Path) -> None:
     images = root / "images"
     if images.is_dir():
         return
-    raise DatasetError(
-        f"{root}: expected the folders images and masks, found no {images}{packed(root)};"
-        f" found {inside(root)}{_another(root, 'folder')}"
-    )
+    hint = another(root, "folder") or f"{packed(root)}; found {inside(root)}"
+    raise DatasetError(f"{root}: expected the folders images and masks, found no {images}{hint}")
 
 
 def missing_description(root: Path, file: Path) -> ConfigurationError:
     """The error of a folder that nothing describes."""
     return ConfigurationError(
         f"{file} does not exist: it says what the classes are and how masks show them;"
-        f" glnet data check {root} proposes one{_another(root, 'folder')}"
+        f" glnet data check {root} proposes one{another(root, 'folder')}"
     )
 
 
@@ -123,10 +121,12 @@ def _open_benchmark(benchmark: Benchmark, root: Path) -> SegmentationFolder:
     try:
         return benchmark.open(root)
     except DatasetError as error:
-        raise DatasetError(f"{error}{_another(root, benchmark.kind)}") from error
+        if hint := another(root, benchmark.kind):
+            raise DatasetError(f"{root}: no {benchmark.title}{hint}") from error
+        raise
 
 
-def _another(root: Path, kind: DatasetKind) -> str:
+def another(root: Path, kind: DatasetKind) -> str:
     """A remark on the kind that it looks like instead."""
     like = looks_like(root)
     if like is None and (root / "images").is_dir() and (root / DESCRIPTION_NAME).exists():

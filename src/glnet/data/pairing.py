@@ -25,11 +25,13 @@ class Naming:
         ending: What the name ends in before its suffix, such as ``_mask``.
         suffixes: In lower case; empty takes any.
         stem: What stems look like, as a regular expression.
+        example: Such a stem, for messages.
     """
 
     ending: str = ""
     suffixes: tuple[str, ...] = ()
     stem: str = ".*"
+    example: str = "<id>"
 
     def stem_of(self, path: Path) -> str | None:
         """The stem of a file; None for one that is called otherwise."""
@@ -40,9 +42,8 @@ class Naming:
         stem = path.stem.removesuffix(self.ending)
         return stem if re.fullmatch(self.stem, stem) else None
 
-    def example(self) -> str:
-        """What such a name looks like, for messages."""
-        return f"<id>{self.ending}{self.suffixes[0] if self.suffixes else '.*'}"
+    def __str__(self) -> str:
+        return f"{self.example}{self.ending}{self.suffixes[0] if self.suffixes else '.*'}"
 
 
 class Pairs(NamedTuple):
@@ -63,7 +64,10 @@ def pair(images: Path, masks: Path, image: Naming, mask: Naming) -> Pairs:
     faults = [*images_twice, *masks_twice]
     if orphans:
         files = tuple(str(mask_files[stem]) for stem in orphans)
-        message = f"{masks}: {len(orphans)} masks have no image in {images}: {listing(orphans)}"
+        message = (
+            f"{masks}: no image in {images} for {len(orphans)} of {len(mask_files)} masks:"
+            f" {listing(orphans)}"
+        )
         faults.append(Fault("mask without image", message, files))
     return Pairs(tuple(samples), tuple(faults), _strays(images, masks, image, mask))
 
