@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from glnet.model.checkpoint import Model as Model
     from glnet.model.checkpoint import load_model as load
     from glnet.raster import open_raster as open_raster
+    from glnet.training.config_file import read_config as read_config
+    from glnet.training.run import train as train
 
 __version__ = version("glnet")
 
@@ -51,6 +53,8 @@ __all__ = [
     "open_dataset",
     "check_dataset",
     "from_items",
+    "train",
+    "read_config",
     "GLNetError",
     "GeometryError",
     "RasterError",
@@ -74,6 +78,8 @@ _HOMES = {
     "open_dataset": ("glnet.data.opening", "open_dataset"),
     "check_dataset": ("glnet.data.check", "check_dataset"),
     "from_items": ("glnet.data.items", "from_items"),
+    "train": ("glnet.training.run", "train"),
+    "read_config": ("glnet.training.config_file", "read_config"),
 }
 """Fetched when first used: torch takes seconds to import, which ``glnet --help`` need not wait."""
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import torch
+from glnet.training.samples import Choice, LabelledImage, Look, PatchSamples, PixelCache, Thumbnail
 from torch import Tensor
 
 from glnet.data import SegmentationFolder
@@ -13,7 +14,6 @@ from glnet.inference.streaming import Answer, Settings, predict
 from glnet.model.checkpoint import Model
 from glnet.model.glnet import GLNet
 from glnet.training.config import LossConfig
-from glnet.training.samples import Choice, LabelledImage, Look, PatchSamples, PixelCache, Thumbnail
 from glnet.training.steps import (
     ContextStep,
     LocalStep,

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from glnet.training.samples import PixelCache
 from PIL import Image
 
 from glnet.data import Sample
@@ -12,7 +13,6 @@ from glnet.geometry import Size, Window
 from glnet.raster import open_raster
 from glnet.raster.files import RasterFile
 from glnet.training.augmentation import Turn
-from glnet.training.samples import PixelCache
 from tests.training.labelled_files import DESCRIPTION, drawn_labels, labelled, write_pair
 
 IMAGE_BYTES = drawn_labels().size * (3 + 1)

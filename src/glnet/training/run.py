@@ -45,7 +45,7 @@ from glnet.training.keeping import (
     steps_done,
 )
 from glnet.training.preparation import Setup, Stage
-from glnet.training.progress import Report, StageProgress, Steps, unseen
+from glnet.training.progress import Moment, Report, StageProgress, Steps, unseen
 from glnet.training.resuming import new_folder, old_folder
 from glnet.training.stages import StageModule
 from glnet.training.starting import as_trained
@@ -53,6 +53,10 @@ from glnet.training.trouble import explained
 
 Note = Callable[[str], None]
 """Told what a user should know beside the progress, a line at a time."""
+
+
+def unreported(moment: Moment) -> None:
+    """Moments that nobody watches."""
 
 
 def unheard(text: str) -> None:
@@ -81,14 +85,17 @@ class Watchers:
         note: Told what else there is to know.
     """
 
-    report: Report
+    report: Report = unreported
     steps: Steps = unseen
     note: Note = unheard
 
 
+SILENCE = Watchers()
+
+
 def train(
     config: TrainingConfig,
-    watchers: Watchers,
+    watchers: Watchers = SILENCE,
     *,
     resume: bool = False,
     dataset: LabelledDataset | None = None,
