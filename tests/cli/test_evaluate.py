@@ -41,7 +41,7 @@ def scorer(whole: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_the_table_has_a_row_per_answer_and_a_column_per_class(
+def test_the_table_has_a_row_per_class_and_a_column_per_answer(
     scorer: Path, data: Path, capfd: Captured
 ) -> None:
     status = run("evaluate", scorer, data)
