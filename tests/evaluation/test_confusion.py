@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from glnet.data import IGNORE_INDEX
-from glnet.evaluation.confusion import Confusion
+from glnet.evaluation.confusion import Confusion, Counts
 
 Maps = tuple[int, NDArray[np.uint8], NDArray[np.uint8]]
 
@@ -145,6 +145,17 @@ def test_a_count_is_one_value_and_no_window_on_what_is_counted_next() -> None:
     assert before.pixels == 0
     assert len({before, confusion.result(), confusion.result()}) == 2
     assert before != "counts"
+
+
+@given(maps(), maps())
+def test_counts_can_be_set_to_what_several_have_counted(one: Maps, other: Maps) -> None:
+    confusion = counted(one)
+    ignored = confusion.result().ignored
+    matrix = counted((one[0], other[1] % one[0], other[2] % one[0])).counts
+
+    confusion.counts = matrix
+
+    assert confusion.result() == Counts(matrix, ignored)
 
 
 @pytest.mark.parametrize(("answer", "label"), [(2, 0), (0, 2), (255, 0), (0, 254)])

@@ -105,11 +105,9 @@ def test_the_ways_are_a_group_and_begin_with_the_raster_as_it_lies(ways: Turns) 
 @pytest.mark.parametrize("ways", WAYS)
 def test_without_turns_the_answer_is_another(ways: Turns) -> None:
     """Else the laws above would hold for a network that sees nothing."""
-    pixels = picture(90, 75)
+    model, pixels = tiny_model(), picture(90, 75)
 
-    for plain, mean in zip(
-        scores(tiny_model(), pixels), scores(tiny_model(), pixels, ways), strict=True
-    ):
+    for plain, mean in zip(scores(model, pixels), scores(model, pixels, ways), strict=True):
         assert float((plain - mean).abs().max()) > 1e-3 * float(plain.abs().max())
 
 

@@ -1,6 +1,8 @@
 """``glnet evaluate``: measure a model's answers on labelled images."""
 
 from contextlib import ExitStack
+from pathlib import Path
+from typing import Literal
 
 from jsonargparse import ArgumentParser, Namespace
 
@@ -13,7 +15,8 @@ def build_parser() -> ArgumentParser:
     """What the command takes."""
     parser = ArgumentParser(
         exit_on_error=False,
-        description="IoU per class, mIoU and accuracy of every answer, at full resolution.",
+        description="IoU per class, mIoU and accuracy of every answer, at full resolution, and "
+        "the numbers of a benchmark's protocol.",
     )
     parser.add_argument("model", metavar="MODEL", help="the model's folder")
     parser.add_argument(
@@ -23,7 +26,26 @@ def build_parser() -> ArgumentParser:
     parser.add_argument(
         "--description", metavar="YAML", help="the dataset's description, if it lies elsewhere"
     )
-    parser.add_argument("--output", metavar="REPORT.json", help="also write the report there")
+    parser.add_argument(
+        "--protocol",
+        type=Literal["generic", "deepglobe", "isic", "inria"],
+        default="generic",
+        help="how answers are scored: generic (IoU over all pixels), deepglobe (six classes, and "
+        "the published counting), isic (Jaccard per image), inria (per city)",
+    )
+    parser.add_argument("--output", metavar="REPORT.json", help="also write the numbers there")
+    parser.add_argument(
+        "--report",
+        metavar="FOLDER",
+        help="also make a report there: tables, and pictures of the worst and the best images",
+    )
+    parser.add_argument(
+        "--pictures",
+        type=int,
+        default=3,
+        metavar="N",
+        help="how many of the worst images the report shows, and of the best",
+    )
     add_running_options(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace a report that exists")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
@@ -32,9 +54,10 @@ def build_parser() -> ArgumentParser:
 
 def run(options: Namespace) -> int:
     """Evaluate and report."""
-    from glnet.evaluation.evaluate import evaluate_folder  # noqa: PLC0415
+    from glnet.evaluation.evaluate import ReportFolder, Rules, evaluate_folder  # noqa: PLC0415
 
     settings = running_settings(options)
+    folder = options.report and ReportFolder(Path(options.report), options.pictures)
     with ExitStack() as stack:
         display = ProgressDisplay("evaluating")
         stack.callback(display.stop)
@@ -44,7 +67,9 @@ def run(options: Namespace) -> int:
             options.split,
             settings,
             description=options.description,
+            rules=Rules(options.protocol),
             report=options.output,
+            report_folder=folder or None,
             overwrite=options.overwrite,
             progress=display.advance,
         )

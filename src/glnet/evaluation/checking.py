@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Sequence
 
-from glnet.data import DatasetDescription, Sample, open_labels
+from glnet.data import DatasetDescription, Sample
 from glnet.errors import DatasetError, GLNetError
+from glnet.evaluation.opening import opened
 from glnet.inference.pixels import require_bands
-from glnet.raster import open_raster
 
 MOST_NAMED = 3
 """So many faults are told in full."""
@@ -54,7 +54,5 @@ def _united(faults: Sequence[GLNetError], samples: int) -> GLNetError:
 
 
 def _check(sample: Sample, description: DatasetDescription, bands: int) -> None:
-    with open_raster(sample.image) as image:
+    with opened(sample, description) as (image, _):
         require_bands(image, bands)
-    with open_labels(sample, description):
-        pass

@@ -94,9 +94,13 @@ def _answers(
         ]
 
 
-def colored(labels: NDArray[np.uint8], colors: Sequence[tuple[int, int, int]]) -> Picture:
-    """Labels (h, w) as a picture (h, w, 3); what has no class is white."""
-    table = np.full((256, 3), 255, dtype=np.uint8)
+def colored(
+    labels: NDArray[np.uint8],
+    colors: Sequence[tuple[int, int, int]],
+    without: tuple[int, int, int] = PAPER,
+) -> Picture:
+    """Labels (h, w) as a picture (h, w, 3); what has no class is white, or of a given colour."""
+    table = np.full((256, 3), without, dtype=np.uint8)
     table[: len(colors)] = colors
     picture: Picture = table[labels]
     return picture

@@ -97,8 +97,16 @@ class Confusion:
 
     @property
     def counts(self) -> Numbers:
-        """The matrix (K, K) by true and answered class, without ignored pixels."""
+        """The matrix (K, K) by true and answered class, without ignored pixels.
+
+        It may be set, to what several processes have counted together.
+        """
         return self.result().matrix
+
+    @counts.setter
+    def counts(self, matrix: Numbers) -> None:
+        known = torch.from_numpy(np.ascontiguousarray(matrix, dtype=np.int64)).reshape(-1)
+        self._pairs[: len(known)] = known.to(self._pairs.device)
 
     @property
     def mean_iou(self) -> float:

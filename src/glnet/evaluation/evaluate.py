@@ -6,10 +6,12 @@ from pathlib import Path
 
 import torch
 
-from glnet.data import DatasetDescription, Sample, SegmentationFolder, open_labels
-from glnet.errors import DatasetError, InputMismatchError
+from glnet.data import DatasetDescription, Sample, SegmentationFolder
+from glnet.errors import ConfigurationError, DatasetError, InputMismatchError
 from glnet.evaluation.checking import check_files
 from glnet.evaluation.confusion import Confusion, Counts
+from glnet.evaluation.illustrations import choices, show_confusions, show_images
+from glnet.evaluation.opening import opened
 from glnet.evaluation.protocols import PROTOCOLS, ImageCounts, Protocol, ProtocolName, total
 from glnet.evaluation.report import (
     Evaluation,
@@ -19,16 +21,36 @@ from glnet.evaluation.report import (
     check_report,
     write_report,
 )
+from glnet.evaluation.report_folder import About, check_folder, write_folder
 from glnet.geometry import strips
 from glnet.inference.machine import resolved
 from glnet.inference.streaming import Answer, Settings, answers_of, predict
 from glnet.model.checkpoint import Model, load_model
-from glnet.raster import open_raster
 
 ImageProgress = Callable[[str, int, int], None]
 """Told the image that is next, how many are done and how many there are."""
 
 CountsOfAnswers = dict[Answer, Counts]
+
+
+@dataclass(frozen=True)
+class ReportFolder:
+    """A report with pictures that is asked for.
+
+    Attributes:
+        path: Where to.
+        pictures: How many of the worst images it shows, and of the best.
+
+    Raises:
+        ConfigurationError: If the number is negative.
+    """
+
+    path: Path
+    pictures: int = 3
+
+    def __post_init__(self) -> None:
+        if self.pictures < 0:
+            raise ConfigurationError(f"pictures must be 0 or more, got {self.pictures}")
 
 
 @dataclass(frozen=True)
@@ -89,10 +111,13 @@ def evaluate_folder(  # noqa: PLR0913 - what, with what, how; each may be left o
     description: str | Path | None = None,
     rules: Rules = Rules(),
     report: str | Path | None = None,
+    report_folder: ReportFolder | None = None,
     overwrite: bool = False,
     progress: ImageProgress = lambda *_: None,
 ) -> Evaluation:
-    """Evaluate a split of a folder, and write the report where one is asked for.
+    """Evaluate a split of a folder, and write the reports that are asked for.
+
+    The images that a report shows are predicted once more, since labels are not kept.
 
     Raises:
         CheckpointError: If the model does not load.
@@ -100,11 +125,13 @@ def evaluate_folder(  # noqa: PLR0913 - what, with what, how; each may be left o
             the protocol cannot score these classes.
         DatasetError: If the folder is not as described, or has no such split.
         InputMismatchError: If the dataset's classes are not the model's, or the bands differ.
-        OutputError: If the report exists, or cannot be written (found out before the work).
+        OutputError: If a report exists, or cannot be written (found out before the work).
         RasterError: If a file cannot be read.
     """
     if report is not None:
         check_report(Path(report), overwrite=overwrite)
+    if report_folder is not None:
+        check_folder(report_folder.path, overwrite=overwrite)
     settings = resolved(settings)
     folder = SegmentationFolder.open(data, description)
     samples = folder.split(split)
@@ -112,6 +139,13 @@ def evaluate_folder(  # noqa: PLR0913 - what, with what, how; each may be left o
     evaluation = evaluate(loaded, samples, folder.description, settings, progress, rules)
     if report is not None:
         write_report(evaluation, Path(report), overwrite=overwrite)
+    if report_folder is not None:
+        chosen = choices(evaluation, report_folder.pictures)
+        shown = show_images(chosen, loaded, samples, folder.description, settings, progress)
+        shown += show_confusions(evaluation, class_names(loaded))
+        name = "given as an object" if isinstance(model, Model) else str(model)
+        about = About(name, str(data), split, settings)
+        write_folder(report_folder.path, evaluation, about, shown, overwrite=overwrite)
     return evaluation
 
 
@@ -152,8 +186,7 @@ def _count(
     device = torch.device(settings.device)
     counted = {answer: Confusion(model.num_classes, device) for answer in answers_of(model)}
     with (
-        open_labels(sample, description) as labels,
-        open_raster(sample.image) as raster,
+        opened(sample, description) as (raster, labels),
         predict(model, raster, settings, tuple(counted)) as prediction,
     ):
         for strip in strips(raster.size, prediction.strip_height()):
