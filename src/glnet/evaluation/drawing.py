@@ -18,6 +18,7 @@ LINE = 24
 """Height of a line of words."""
 SWATCH = 14
 PAPER, INK, FRAME = (255, 255, 255), (0, 0, 0), (255, 230, 0)
+EDGE = (190, 190, 190)
 LEAST_WIDTH = 150
 """Of a panel's column, so that its caption fits."""
 
@@ -54,7 +55,10 @@ def sheet(title: str, rows: Sequence[Row], legend: Sequence[tuple[Color, str]]) 
         for number, (caption, panel) in enumerate(row.panels):
             left = MARGIN + number * (wide + MARGIN)
             draw.text((left, top + 1.5 * LINE), caption, INK, _font(14), anchor="lm")
-            picture.paste(Image.fromarray(panel), (left, top + 2 * LINE))
+            place = (left, top + 2 * LINE)
+            edge = (place[0] - 1, place[1] - 1, left + panel.shape[1], place[1] + panel.shape[0])
+            draw.rectangle(edge, outline=EDGE)  # White classes end where they end.
+            picture.paste(Image.fromarray(panel), place)
         top += 2 * LINE + row_height + MARGIN
     _draw_legend(draw, lines, top)
     return np.asarray(picture)
