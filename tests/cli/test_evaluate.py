@@ -41,7 +41,7 @@ def scorer(whole: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_the_table_has_a_row_per_answer_and_a_column_per_class(
+def test_the_table_has_a_row_per_class_and_a_column_per_answer(
     scorer: Path, data: Path, capfd: Captured
 ) -> None:
     status = run("evaluate", scorer, data)
@@ -65,6 +65,21 @@ def test_json_and_the_report_say_the_same(
     assert told["images"] == 2
     assert list(told["answers"]) == ["global", "local", "aggregated"]
     assert list(output.iterdir()) == [report]
+
+
+def test_a_report_with_pictures_is_made(scorer: Path, data: Path, output: Path) -> None:
+    words = ("evaluate", scorer, data, "--report", output / "report", "--pictures", 1)
+
+    assert run(*words, "--tta", "flips") == 0
+    assert run(*words, "--overwrite") == 0
+
+    assert [path.name for path in output.iterdir()] == ["report"]
+    assert {path.name for path in (output / "report").iterdir()} == {
+        "report.json",
+        "report.md",
+        "worst_1_validation_000.png",
+        *(f"confusion_{answer}.png" for answer in ("global", "local", "aggregated")),
+    }
 
 
 def test_a_report_that_exists_is_replaced_only_when_asked_to(
@@ -99,6 +114,13 @@ def test_a_description_may_lie_elsewhere(
         ("{model} {data} --split nobody", "no split 'nobody'; known are train, validation"),
         ("{model} {data} --splt train", "did you mean --split?"),
         ("{model} {data} --patch-batch 0", "at least 1, got 0"),
+        ("{model} {data} --protocol isic", "scores two classes, the background and then"),
+        ("{model} {data} --protocol citynames", "--protocol"),
+        ("{model} {data} --tta twice", "--tta"),
+        ("{model} {data} --report {data}", "{data} exists and is not empty"),
+        ("{model} {data} --report {data} --overwrite", "is no earlier report"),
+        ("{model} {data} --report {data}/no/report", "must exist and be writable"),
+        ("{model} {data} --report {data}/report --pictures -1", "0 or more, got -1"),
         ("{model} {data} --output report.txt", "must end in one of .json"),
         ("{model} {data} --output {data}/no/report.json", "{data}/no does not exist"),
         ("{model} {data} --description {data}/no.yaml", "{data}/no.yaml"),

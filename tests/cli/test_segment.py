@@ -10,10 +10,13 @@ from numpy.typing import NDArray
 
 import glnet
 from glnet.geometry import Window
+from glnet.inference.prediction import Turns
 from glnet.raster import open_raster
 from tests.cli.commands import only_line, run
 
 Captured = pytest.CaptureFixture[str]
+
+_WAYS: tuple[Turns, Turns] = ("none", "all")
 
 
 def _labels(path: Path) -> NDArray[np.uint8]:
@@ -36,6 +39,28 @@ def test_one_image_becomes_one_file_of_the_python_labels(
     assert all(word in out for word in (" s, ", "megapixels/s", "peak memory"))
     assert out.count("\n") == 1
     assert list(output.iterdir()) == [path]
+
+
+def test_the_image_is_laid_in_the_ways_that_were_asked_for(
+    scene: Path, model: Path, output: Path, capfd: Captured
+) -> None:
+    path = output / "labels.tif"
+
+    status = run("segment", scene, "--model", model, "--output", path, "--tta", "all", "--json")
+
+    assert status == 0
+    assert json.loads(capfd.readouterr().out)["reports"][0]["turns"] == "all"
+    plain, mean = (glnet.segment(scene, model, turns=ways) for ways in _WAYS)
+    assert np.array_equal(_labels(path), mean)
+    assert not np.array_equal(plain, mean)
+
+
+def test_ways_that_nobody_knows_are_told_in_one_line(
+    scene: Path, model: Path, output: Path, capfd: Captured
+) -> None:
+    assert run("segment", scene, "--model", model, "--output", output, "--tta", "some") == 1
+    assert "--tta" in (line := only_line(capfd))
+    assert "quarters" in line
 
 
 def test_an_overlay_lies_beside_the_labels(scene: Path, model: Path, output: Path) -> None:

@@ -2,6 +2,7 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -57,8 +58,37 @@ def test_counts_are_those_of_a_slow_loop(case: Maps) -> None:
 
 
 @given(maps())
+def test_ignored_pixels_are_counted_apart_by_what_they_were_answered_as(case: Maps) -> None:
+    classes, answered, labels = case
+    expected = [int(((labels == IGNORE_INDEX) & (answered == k)).sum()) for k in range(classes)]
+
+    assert counted(case).result().ignored.tolist() == expected
+    assert counted(case).result().rows()[-1] == expected
+
+
+@given(maps())
+def test_tensors_count_as_arrays_do(case: Maps) -> None:
+    classes, answered, labels = case
+    confusion = Confusion(classes, "cpu")
+
+    confusion.add(torch.from_numpy(answered).long(), torch.from_numpy(labels))
+
+    assert confusion.result() == counted(case).result()
+
+
+@given(maps(), maps())
+def test_counts_of_two_images_add_up(one: Maps, other: Maps) -> None:
+    other = (one[0], other[1] % one[0], np.where(other[2] < one[0], other[2], IGNORE_INDEX))
+    both = counted(one)
+
+    both.add(other[1], other[2])
+
+    assert both.result() == counted(one).result() + counted(other).result()
+
+
+@given(maps())
 def test_iou_is_intersection_over_union(case: Maps) -> None:
-    np.testing.assert_allclose(counted(case).iou, slow_iou(case))
+    np.testing.assert_allclose(counted(case).result().iou, slow_iou(case))
 
 
 @given(maps())
@@ -74,7 +104,7 @@ def test_accuracy_is_the_share_of_right_pixels(case: Maps) -> None:
     right = [label == answer for label, answer in pairs(case)]
     expected = sum(right) / len(right) if right else math.nan
 
-    assert counted(case).accuracy == pytest.approx(expected, nan_ok=True)
+    assert counted(case).result().accuracy == pytest.approx(expected, nan_ok=True)
 
 
 @given(maps())
@@ -89,11 +119,12 @@ def test_strips_add_up_to_the_whole(case: Maps) -> None:
 
 
 def test_nothing_counted_is_not_a_number() -> None:
-    confusion = Confusion(3)
+    counts = Confusion(3).result()
 
-    assert np.isnan(confusion.iou).all()
-    assert math.isnan(confusion.mean_iou)
-    assert math.isnan(confusion.accuracy)
+    assert counts.pixels == 0
+    assert np.isnan(counts.iou).all()
+    assert math.isnan(counts.mean_iou)
+    assert math.isnan(counts.accuracy)
 
 
 def test_classes_up_to_the_last_index_are_told_apart() -> None:
@@ -103,6 +134,32 @@ def test_classes_up_to_the_last_index_are_told_apart() -> None:
     confusion.add(labels, labels)
 
     np.testing.assert_array_equal(confusion.counts, np.eye(255, dtype=int))
+
+
+def test_a_count_is_one_value_and_no_window_on_what_is_counted_next() -> None:
+    confusion = Confusion(2)
+    before = confusion.result()
+
+    confusion.add(np.ones((2, 2), np.uint8), np.ones((2, 2), np.uint8))
+
+    assert before.pixels == 0
+    assert len({before, confusion.result(), confusion.result()}) == 2
+    assert before != "counts"
+
+
+@given(maps())
+def test_what_several_have_counted_adds_up(one: Maps) -> None:
+    confusion, alone = counted(one), counted(one).result()
+
+    confusion.join(lambda pairs: 3 * pairs)  # As if two others had counted the same.
+
+    assert confusion.result() == alone + alone + alone
+
+
+@pytest.mark.parametrize(("answer", "label"), [(2, 0), (0, 2), (255, 0), (0, 254)])
+def test_what_is_no_class_is_refused(answer: int, label: int) -> None:
+    with pytest.raises(ValueError, match="expected classes from 0 to 1"):
+        Confusion(2).add(np.full((1, 1), answer, np.uint8), np.full((1, 1), label, np.uint8))
 
 
 def test_maps_of_different_shapes_are_refused() -> None:

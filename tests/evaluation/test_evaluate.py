@@ -13,8 +13,8 @@ from glnet.data import (
     IndexEncoding,
     Sample,
 )
-from glnet.errors import DatasetError, InputMismatchError
-from glnet.evaluation.evaluate import evaluate
+from glnet.errors import ConfigurationError, DatasetError, InputMismatchError, RasterError
+from glnet.evaluation.evaluate import Rules, evaluate
 from glnet.geometry import Size, Window
 from glnet.inference.streaming import Answer, Prediction, Settings, answers_of, predict
 from glnet.model.checkpoint import Model
@@ -100,6 +100,82 @@ def test_a_class_that_occurs_nowhere_has_no_score(tmp_path: Path) -> None:
     assert (score.mean_iou, score.accuracy) == (1.0, 1.0)
 
 
+def test_every_image_has_its_own_scores(samples: list[Sample]) -> None:
+    model = tiny_model()
+    rules = Rules(groups={"0": "austin", "2": "vienna"})
+
+    together = evaluate(model, samples, DESCRIPTION, Settings(), rules=rules)
+
+    assert [image.stem for image in together.per_image] == ["0", "1", "2"]
+    assert [image.group for image in together.per_image] == ["austin", None, "vienna"]
+    for sample, image in zip(samples, together.per_image, strict=True):
+        alone = evaluate(model, [sample], DESCRIPTION, Settings())
+        assert image.pixels == alone.pixels
+        for name, answer in image.answers.items():
+            assert answer.iou == alone.answers[name].iou
+            assert answer.score == answer.mean_iou == alone.answers[name].mean_iou
+            assert answer.accuracy == alone.answers[name].accuracy
+    for name, rows in together.confusions.items():
+        assert sum(map(sum, rows)) == sum(size.area for size in SIZES)
+        assert sum(map(sum, rows[:-1])) == together.pixels
+        assert together.figures[name]["overall"]["mIoU"] == together.answers[name].mean_iou
+
+
+def test_images_without_a_label_have_no_score_and_are_not_ranked(
+    samples: list[Sample], tmp_path: Path
+) -> None:
+    size = SIZES[0]
+    Image.fromarray(np.full((size.height, size.width), 9, np.uint8)).save(tmp_path / "mask.png")
+    bare = Sample("bare", samples[0].image, tmp_path / "mask.png")
+
+    evaluation = evaluate(tiny_model(), [bare, samples[1]], DESCRIPTION, Settings())
+
+    assert [image.pixels == 0 for image in evaluation.per_image] == [True, False]
+    assert evaluation.per_image[0].answers["local"].score is None
+    assert [image.stem for _, image in evaluation.ranked()] == ["1"]
+
+
+def test_all_bad_files_are_told_before_any_work(
+    samples: list[Sample], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr("glnet.evaluation.evaluate.predict")
+    grey = Sample("grey", tmp_path / "grey.png", samples[0].mask)
+    Image.new("L", (130, 100)).save(grey.image)
+    text = Sample("text", tmp_path / "text.png", samples[0].mask)
+    text.image.write_text("no picture")
+    mixed = Sample("mixed", samples[0].image, samples[1].mask)
+    model = tiny_model()
+
+    with pytest.raises(
+        DatasetError,
+        match=r"^4 of 6 images cannot be evaluated: .*grey.*; .*text.*; .*; and 1 more$",
+    ):
+        evaluate(model, [*samples[:2], grey, text, mixed, mixed], DESCRIPTION, Settings())
+    with pytest.raises(RasterError, match=r"^2 of 2 .*text\.png.*text\.png"):
+        evaluate(model, [text, text], DESCRIPTION, Settings())
+    with pytest.raises(DatasetError, match="as large as its image"):
+        evaluate(model, [*samples, mixed], DESCRIPTION, Settings())
+
+
+def test_a_protocol_for_other_classes_is_refused(samples: list[Sample]) -> None:
+    with pytest.raises(ConfigurationError, match="scores two classes"):
+        evaluate(tiny_model(), samples, DESCRIPTION, Settings(), rules=Rules("inria"))
+
+
+def test_turned_images_are_counted_as_they_are_predicted(samples: list[Sample]) -> None:
+    model, settings = tiny_model("local only"), Settings(turns="all")
+
+    evaluation = evaluate(model, samples[:1], DESCRIPTION, settings)
+
+    with (
+        samples[0].open_image() as raster,
+        predict(model, raster, settings, (Answer.LOCAL,)) as prediction,
+    ):
+        given = prediction.labels(Answer.LOCAL, Window(0, 0, raster.size), CPU)
+    right = (given == truth(samples[0])).sum() / evaluation.pixels
+    assert evaluation.answers["local"].accuracy == pytest.approx(right)
+
+
 def test_progress_is_told_before_every_image_and_at_the_end(samples: list[Sample]) -> None:
     told: list[tuple[str, int, int]] = []
 
@@ -107,7 +183,8 @@ def test_progress_is_told_before_every_image_and_at_the_end(samples: list[Sample
         tiny_model("global only"), samples, DESCRIPTION, Settings(), lambda *of: told.append(of)
     )
 
-    assert told == [("0", 0, 3), ("1", 1, 3), ("2", 2, 3), ("", 3, 3)]
+    assert told[:3] == [("checking files", done, 3) for done in range(3)]
+    assert told[3:] == [("0", 0, 3), ("1", 1, 3), ("2", 2, 3), ("", 3, 3)]
 
 
 def test_other_classes_are_refused(samples: list[Sample]) -> None:

@@ -31,6 +31,10 @@ def test_a_written_report_reads_as_it_was(tmp_path: Path) -> None:
     write_report(EVALUATION, tmp_path / "report.json")
 
     assert json.loads((tmp_path / "report.json").read_text()) == {
+        "protocol": "generic",
+        "figures": {},
+        "confusions": {},
+        "per_image": [],
         "images": 2,
         "pixels": 300,
         "answers": {

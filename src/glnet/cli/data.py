@@ -3,15 +3,15 @@
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from itertools import groupby
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
 from rich.table import Table
 
 from glnet.cli.console import ProgressDisplay, say, say_json
+from glnet.cli.datasets import add_dataset_options
 from glnet.cli.parsing import UsageError
-from glnet.data.folder import DatasetKind
 
 if TYPE_CHECKING:
     from glnet.data.check import DatasetReport
@@ -34,17 +34,7 @@ def build_parser() -> ArgumentParser:
     # Not required by the parser, so that a misspelt action is complained of first.
     parser.add_argument("action", nargs="?", metavar="check", help="what to do")
     parser.add_argument("folder", nargs="?", metavar="FOLDER", help="the dataset's folder")
-    parser.add_argument(
-        "--dataset",
-        type=DatasetKind,
-        default="folder",
-        metavar="KIND",
-        help="how it is laid out: folder (images/, masks/, dataset.yaml), or as a benchmark's "
-        f"download: {', '.join(get_args(DatasetKind)[1:])}",
-    )
-    parser.add_argument(
-        "--description", metavar="YAML", help="the folder's description, if it lies elsewhere"
-    )
+    add_dataset_options(parser)
     parser.add_argument(
         "--sheet", metavar="SHEET.png", help="also draw images with their masks on top"
     )

@@ -1,10 +1,13 @@
 """``glnet evaluate``: measure a model's answers on labelled images."""
 
 from contextlib import ExitStack
+from pathlib import Path
+from typing import Literal
 
 from jsonargparse import ArgumentParser, Namespace
 
 from glnet.cli.console import ProgressDisplay, say, say_json
+from glnet.cli.datasets import add_dataset_options
 from glnet.cli.running import add_running_options, running_settings
 from glnet.cli.scores import score_table
 
@@ -13,17 +16,33 @@ def build_parser() -> ArgumentParser:
     """What the command takes."""
     parser = ArgumentParser(
         exit_on_error=False,
-        description="IoU per class, mIoU and accuracy of every answer, at full resolution.",
+        description="IoU per class, mIoU and accuracy of every answer, at full resolution, and "
+        "the numbers of a benchmark's protocol.",
     )
     parser.add_argument("model", metavar="MODEL", help="the model's folder")
-    parser.add_argument(
-        "data", metavar="DATA", help="folder that holds images/, masks/, dataset.yaml"
-    )
+    parser.add_argument("data", metavar="DATA", help="the dataset's folder")
+    add_dataset_options(parser)
     parser.add_argument("--split", default="validation", help="which of its images")
     parser.add_argument(
-        "--description", metavar="YAML", help="the dataset's description, if it lies elsewhere"
+        "--protocol",
+        type=Literal["generic", "deepglobe", "isic", "inria"] | None,
+        help="how answers are scored, if not as the dataset's benchmark does: generic (IoU over "
+        "all pixels), deepglobe (six classes, and the published counting), isic (Jaccard per "
+        "image), inria (per city)",
     )
-    parser.add_argument("--output", metavar="REPORT.json", help="also write the report there")
+    parser.add_argument("--output", metavar="REPORT.json", help="also write the numbers there")
+    parser.add_argument(
+        "--report",
+        metavar="FOLDER",
+        help="also make a report there: tables, and pictures of the worst and the best images",
+    )
+    parser.add_argument(
+        "--pictures",
+        type=int,
+        default=3,
+        metavar="N",
+        help="how many of the worst images the report shows, and of the best",
+    )
     add_running_options(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace a report that exists")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
@@ -32,9 +51,10 @@ def build_parser() -> ArgumentParser:
 
 def run(options: Namespace) -> int:
     """Evaluate and report."""
-    from glnet.evaluation.evaluate import evaluate_folder  # noqa: PLC0415
+    from glnet.evaluation.evaluate import ReportFolder, evaluate_folder  # noqa: PLC0415
 
     settings = running_settings(options)
+    folder = options.report and ReportFolder(Path(options.report), options.pictures)
     with ExitStack() as stack:
         display = ProgressDisplay("evaluating")
         stack.callback(display.stop)
@@ -44,7 +64,10 @@ def run(options: Namespace) -> int:
             options.split,
             settings,
             description=options.description,
+            kind=options.dataset,
+            protocol=options.protocol,
             report=options.output,
+            report_folder=folder or None,
             overwrite=options.overwrite,
             progress=display.advance,
         )

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def add_running_options(parser: ArgumentParser) -> None:
-    """Add ``--device``, ``--precision`` and ``--patch-batch``."""
+    """Add ``--device``, ``--precision``, ``--patch-batch`` and ``--tta``."""
     parser.add_argument(
         "--device",
         default="auto",
@@ -28,6 +28,13 @@ def add_running_options(parser: ArgumentParser) -> None:
         metavar="N",
         help="patches that enter the network at once; fewer take less memory",
     )
+    parser.add_argument(
+        "--tta",
+        type=Literal["none", "flips", "quarters", "all"],
+        default="none",
+        help="test-time augmentation: average over the image flipped (4 ways), in quarter turns "
+        "(4) or both (8); takes as many times as long",
+    )
 
 
 def running_settings(options: Namespace) -> "Settings":
@@ -35,5 +42,8 @@ def running_settings(options: Namespace) -> "Settings":
     from glnet.inference.streaming import Settings  # noqa: PLC0415 - imports torch
 
     return Settings(
-        device=options.device, precision=options.precision, patch_batch=options.patch_batch
+        device=options.device,
+        precision=options.precision,
+        patch_batch=options.patch_batch,
+        turns=options.tta,
     )

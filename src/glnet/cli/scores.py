@@ -1,30 +1,36 @@
-"""The table of an evaluation: a row per answer, a column per class."""
+"""Tables of an evaluation, as a terminal of 80 columns shows them."""
 
 from collections.abc import Mapping
 from io import StringIO
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
-TITLES = {"global": "global branch", "local": "local branch", "aggregated": "GLNet"}
+from glnet.evaluation import tables
+
+WIDTH = 80
 
 
-def score_table(evaluation: Mapping[str, object]) -> str:
+def score_table(evaluation: Mapping[str, Any]) -> str:
     """Percentages of an evaluation's ``to_dict``, for people."""
-    answers = evaluation["answers"]
-    assert isinstance(answers, Mapping)
-    classes = list(next(iter(answers.values()))["iou"])
-    table = Table(title="intersection over union, %", title_justify="left")
-    for title in ("answer", "mIoU", "accuracy", *classes):
-        table.add_column(title, justify="left" if title == "answer" else "right")
-    for name, score in answers.items():
-        cells = [score["mean_iou"], score["accuracy"], *(score["iou"][of] for of in classes)]
-        table.add_row(TITLES.get(name, name), *(_percent(value) for value in cells))
-    sheet = Console(file=StringIO(), width=max(80, 24 + 14 * (len(classes) + 2)))
-    sheet.print(table)
-    text = sheet.file.getvalue()  # type: ignore[attr-defined]
-    return str(text).rstrip()
+    return "\n\n".join(_drawn(table) for table in tables.tables_of(evaluation))
 
 
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.1f}"
+def _drawn(words: tables.Table) -> str:
+    table = Table(title=words.title, title_justify="left")
+    for number, title in enumerate(words.head):
+        is_label = number < words.labels
+        # Names are broken where there is no room, numbers never.
+        table.add_column(
+            title,
+            justify="left" if is_label else "right",
+            overflow="fold",
+            min_width=None if is_label else 5,
+        )
+    for row in words.rows:
+        table.add_row(*(Text(word) for word in row))
+    sheet = StringIO()
+    Console(file=sheet, width=WIDTH).print(table)
+    return "\n".join(line.rstrip() for line in sheet.getvalue().rstrip().splitlines())

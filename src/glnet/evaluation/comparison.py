@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from glnet.data import LabelRaster
 from glnet.errors import InputMismatchError
+from glnet.evaluation.tables import TITLES
 from glnet.geometry import Size
 from glnet.inference.sampling import fitted, sampled
 from glnet.inference.streaming import Answer, Settings, answers_of, predict
@@ -20,11 +21,6 @@ from glnet.raster import Raster, thumbnail, to_display
 
 Picture = NDArray[np.uint8]
 
-TITLES = {
-    Answer.GLOBAL: "global branch",
-    Answer.LOCAL: "local branch",
-    Answer.AGGREGATED: "GLNet",
-}
 CAPTION_HEIGHT = 26
 MARGIN = 6
 PAPER = (255, 255, 255)
@@ -98,9 +94,13 @@ def _answers(
         ]
 
 
-def colored(labels: NDArray[np.uint8], colors: Sequence[tuple[int, int, int]]) -> Picture:
-    """Labels (h, w) as a picture (h, w, 3); what has no class is white."""
-    table = np.full((256, 3), 255, dtype=np.uint8)
+def colored(
+    labels: NDArray[np.uint8],
+    colors: Sequence[tuple[int, int, int]],
+    without: tuple[int, int, int] = PAPER,
+) -> Picture:
+    """Labels (h, w) as a picture (h, w, 3); what has no class is white, or of a given colour."""
+    table = np.full((256, 3), without, dtype=np.uint8)
     table[: len(colors)] = colors
     picture: Picture = table[labels]
     return picture

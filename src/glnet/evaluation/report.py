@@ -1,10 +1,13 @@
 """What an evaluation found, and how it is kept."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from glnet.raster.output import check_destination, partial_file, publish, write_error
+
+Figures = dict[str, dict[str, float | None]]
+"""Values in 0..1 by what they are about ("overall", a city), then by name; None: not defined."""
 
 
 @dataclass(frozen=True)
@@ -23,16 +26,79 @@ class Score:
 
 
 @dataclass(frozen=True)
+class ImageAnswer:
+    """How good one answer for one image is.
+
+    Attributes:
+        score: The protocol's, by which images are ranked; None where nothing is labelled.
+        iou: As in `Score`.
+        mean_iou: As in `Score`; None where nothing is labelled.
+        accuracy: As in `Score`; None where nothing is labelled.
+    """
+
+    score: float | None
+    iou: dict[str, float | None]
+    mean_iou: float | None
+    accuracy: float | None
+
+
+@dataclass(frozen=True)
+class ImageScore:
+    """All answers for one image.
+
+    Attributes:
+        stem: Its name in the dataset.
+        group: What it belongs to (Inria: its city), if anything.
+        pixels: How many of its pixels are labelled.
+        answers: By answer.
+    """
+
+    stem: str
+    group: str | None
+    pixels: int
+    answers: dict[str, ImageAnswer]
+
+
+@dataclass(frozen=True)
 class Evaluation:
-    """Scores of the global, the local and the aggregated answer, as far as the model has them."""
+    """Scores of the global, the local and the aggregated answer, as far as the model has them.
+
+    Attributes:
+        images: How many.
+        pixels: How many of theirs are labelled.
+        answers: Over all pixels of all images, by answer.
+        protocol: The name of the protocol.
+        figures: The protocol's numbers, by answer.
+        confusions: By answer, counts of pixels: a row per true class, then one for ignored pixels,
+            a column per answered class.
+        per_image: In the order in which they were evaluated.
+    """
 
     images: int
     pixels: int
     answers: dict[str, Score]
+    protocol: str = "generic"
+    figures: dict[str, Figures] = field(default_factory=dict)
+    confusions: dict[str, list[list[int]]] = field(default_factory=dict)
+    per_image: tuple[ImageScore, ...] = ()
+
+    @property
+    def own(self) -> str:
+        """The model's own answer: the last."""
+        return list(self.answers)[-1]
+
+    def ranked(self) -> list[tuple[float, ImageScore]]:
+        """The images that have a score of the model's own answer, with it, from the worst on."""
+        scored = [
+            (score, image)
+            for image in self.per_image
+            if (score := image.answers[self.own].score) is not None
+        ]
+        return sorted(scored, key=lambda of: (of[0], of[1].stem))
 
     def to_dict(self) -> dict[str, object]:
         """Plain numbers, for JSON."""
-        return asdict(self)
+        return {**asdict(self), "per_image": [asdict(image) for image in self.per_image]}
 
 
 def check_report(path: Path, *, overwrite: bool) -> None:

@@ -35,6 +35,11 @@ class LabelPicture:
         self._columns = centres(raster.width, size.width)
         self._labels = np.zeros((size.height, size.width), dtype=np.uint8)
 
+    @property
+    def labels(self) -> Labels:
+        """What was collected so far: (height, width) of the picture."""
+        return self._labels
+
     def add(self, strip: Window, labels: Labels) -> None:
         """Take what the picture needs of the labels (rows, width) of a full-width strip."""
         is_inside = (self._rows >= strip.row) & (self._rows < strip.row_stop)

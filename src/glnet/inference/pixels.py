@@ -73,15 +73,24 @@ def framed(raster: Raster, model: Model) -> Raster:
     Raises:
         InputMismatchError: If it has another number of bands than the model takes.
     """
-    if raster.bands != model.bands:
-        raise InputMismatchError(
-            f"{raster.name} has {raster.bands} bands, the model takes {model.bands}; a band that "
-            "the file marks as transparency (alpha) does not count"
-        )
+    require_bands(raster, model.bands)
     least = LEAST_SIDE * model.config.framing.reduction
     if min(raster.size.height, raster.size.width) >= least:
         return raster
     return ExtendedRaster(raster, least)
+
+
+def require_bands(raster: Raster, bands: int) -> None:
+    """Refuse a raster of another number of bands than a model takes.
+
+    Raises:
+        InputMismatchError: If it is one.
+    """
+    if raster.bands != bands:
+        raise InputMismatchError(
+            f"{raster.name} has {raster.bands} bands, the model takes {bands}; a band that "
+            "the file marks as transparency (alpha) does not count"
+        )
 
 
 def normalized(pixels: NDArray[Any], normalization: Normalization) -> Tensor:

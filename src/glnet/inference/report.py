@@ -22,6 +22,7 @@ class SegmentReport:
         peak_device_bytes: Most memory of tensors on the GPU meanwhile; None on a CPU.
         device: Where the network ran.
         precision: In which numbers the network computed.
+        turns: In which ways the image was laid; the scores were averaged.
         context: What the global branch saw at once.
     """
 
@@ -38,6 +39,7 @@ class SegmentReport:
     peak_device_bytes: int | None
     device: str
     precision: str
+    turns: str = "none"
     context: Literal["whole image"] = "whole image"
 
     def to_dict(self) -> dict[str, object]:

@@ -21,6 +21,7 @@ from glnet.inference.machine import (
     resolved,
 )
 from glnet.inference.overlay import LabelPicture
+from glnet.inference.prediction import Turns
 from glnet.inference.report import (
     SegmentBatch,
     SegmentFailure,
@@ -50,6 +51,7 @@ def segment(
     device: str = "auto",
     precision: Precision = "float32",
     patch_batch: int = 4,
+    turns: Turns = "none",
 ) -> Labels:
     """Label every pixel of an image: (height, width) uint8, indices into ``model.config.classes``.
 
@@ -60,6 +62,7 @@ def segment(
         device: ``auto`` (a GPU if there is one), ``cpu``, ``cuda`` or ``cuda:1``.
         precision: In which numbers the network computes.
         patch_batch: How many patches enter the network at once.
+        turns: Test-time augmentation, see `Settings`.
 
     Raises:
         RasterError: If the file is no readable picture or the array has other axes.
@@ -68,7 +71,9 @@ def segment(
         ConfigurationError: If there is no such device, or not enough memory.
         OutputError: If there is no room for the scratch file.
     """
-    settings = resolved(Settings(device=device, precision=precision, patch_batch=patch_batch))
+    settings = resolved(
+        Settings(device=device, precision=precision, patch_batch=patch_batch, turns=turns)
+    )
     model = _loaded(model)
     with _opened(source) as raster, explained_memory(raster.name, settings):
         labels = np.empty((raster.size.height, raster.size.width), dtype=np.uint8)
@@ -249,4 +254,5 @@ def _report(
         peak_device_bytes=peak_device_bytes(settings.device),
         device=settings.device,
         precision=settings.precision,
+        turns=settings.turns,
     )

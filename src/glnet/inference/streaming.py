@@ -6,12 +6,10 @@ branch's fused map alone. So patches are read and run once, and only a few class
 wait in the scratch file.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
-from types import TracebackType
-from typing import Literal, Self
+from typing import Literal
 
 import numpy as np
 import torch
@@ -19,26 +17,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from glnet.errors import ConfigurationError
-from glnet.geometry import PatchGrid, Size, Window
 from glnet.inference.pixels import framed, normalized, read_patch, read_thumbnail
+from glnet.inference.prediction import TURNS, Answer, Prediction, Turns, View, close_all
 from glnet.inference.scratch import Scratch
-from glnet.inference.stitching import stitch, stretch
 from glnet.model.branch import BranchOutput
 from glnet.model.checkpoint import Model
 from glnet.model.exchange import Exchange, Merger, PatchIndex
 from glnet.model.sharing import HearingConv2d
-from glnet.raster import Raster
+from glnet.raster import Raster, Turn, TurnedRaster
+
+__all__ = ["Answer", "Precision", "Prediction", "Progress", "Settings", "answers_of", "predict"]
 
 Progress = Callable[[str, int, int], None]
 """Told the phase, how many of its steps are done, and how many there are."""
-
-
-class Answer(StrEnum):
-    """Whose answer: the paper's global, local and aggregated segmentation (section 3.2.3)."""
-
-    GLOBAL = "global"
-    LOCAL = "local"
-    AGGREGATED = "aggregated"
 
 
 Precision = Literal["float32", "bfloat16", "float16"]
@@ -47,26 +38,32 @@ Precision = Literal["float32", "bfloat16", "float16"]
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """How a prediction runs; none of these changes the answer beyond rounding.
+    """How a prediction runs; only ``turns`` changes the answer beyond rounding.
 
     Attributes:
         device: Such as ``cpu``, ``cuda`` or ``cuda:1``.
         precision: In which numbers the network computes.
         patch_batch: How many patches enter the network at once.
         scratch: Folder for the scratch file; the system's temporary one by default.
+        turns: Test-time augmentation: in which ways the raster is laid (``flips`` and ``quarters``
+            are 4 ways, ``all`` 8); the scores are averaged. Each way costs the time and the
+            scratch space of a whole prediction.
 
     Raises:
-        ConfigurationError: If the batch is under 1.
+        ConfigurationError: If the batch is under 1, or no ways have that name.
     """
 
     device: str = "cpu"
     precision: Precision = "float32"
     patch_batch: int = 4
     scratch: Path | None = None
+    turns: Turns = "none"
 
     def __post_init__(self) -> None:
         if self.patch_batch < 1:
             raise ConfigurationError(f"patch batch must be at least 1, got {self.patch_batch}")
+        if self.turns not in TURNS:
+            raise ConfigurationError(f"turns must be one of {', '.join(TURNS)}, got {self.turns}")
 
 
 def quiet(phase: str, done: int, total: int) -> None:
@@ -84,69 +81,6 @@ def answers_of(model: Model) -> tuple[Answer, ...]:
     return tuple(answer for answer, part in parts if part is not None)
 
 
-class Prediction:
-    """All that is known about one raster after the passes; gives strips of scores or labels.
-
-    Close it, or use it in a ``with``, to give the scratch space back.
-    """
-
-    def __init__(
-        self,
-        size: Size,
-        exchange: Exchange,
-        grid: PatchGrid,
-        global_logits: Tensor | None,
-        patch_scores: Mapping[Answer, Scratch],
-    ) -> None:
-        self.size = size
-        self._sampling = exchange.sampling
-        self._grid = grid
-        self.global_logits = global_logits
-        self._patch_scores = patch_scores
-
-    def scores(self, answer: Answer, strip: Window, device: torch.device) -> Tensor:
-        """Per-class scores of a strip: (K, rows, columns), float32; sums of logits over patches.
-
-        Raises:
-            KeyError: If this answer was not asked for.
-            ValueError: If the strip does not have the raster's full width.
-        """
-        if (strip.column, strip.size.width) != (0, self.size.width):
-            raise ValueError(f"a strip is {self.size.width} pixels wide from column 0, got {strip}")
-        if answer is Answer.GLOBAL and self.global_logits is not None:
-            return stretch(self.global_logits, self._grid, strip, self._sampling, device)
-        return stitch(self._patch_scores[answer], self._grid, strip, self._sampling, device)
-
-    def labels(self, answer: Answer, strip: Window, device: torch.device) -> NDArray[np.uint8]:
-        """The best class of every pixel of a strip: (rows, columns)."""
-        best = self.scores(answer, strip, device).argmax(dim=0)
-        labels: NDArray[np.uint8] = best.to(torch.uint8).cpu().numpy()
-        return labels
-
-    def strip_height(self, memory_bytes: int = 2**26) -> int:
-        """How many rows of scores fit a given memory; at least 16."""
-        classes = max((scratch.classes for scratch in self._patch_scores.values()), default=1)
-        if self.global_logits is not None:
-            classes = max(classes, self.global_logits.shape[0])
-        return max(16, memory_bytes // (4 * classes * self.size.width))
-
-    def close(self) -> None:
-        """Give the scratch space back."""
-        for scratch in self._patch_scores.values():
-            scratch.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-
 def predict(
     model: Model,
     raster: Raster,
@@ -154,7 +88,7 @@ def predict(
     wanted: tuple[Answer, ...] = (),
     progress: Progress = quiet,
 ) -> Prediction:
-    """Run the network over a raster, every patch once.
+    """Run the network over a raster, every patch once in every way to lay the raster.
 
     Args:
         model: In evaluation mode; moved to the device.
@@ -168,10 +102,25 @@ def predict(
         RasterError: If pixels cannot be read.
         OutputError: If there is no room for the scratch file.
     """
-    run = _Run(model, framed(raster, model), settings, wanted or answers_of(model)[-1:])
-    device = torch.device(settings.device)
+    turns = TURNS[settings.turns]
+    wanted = wanted or answers_of(model)[-1:]
+    views: list[View] = []
+    try:
+        for number, turn in enumerate(turns, start=1):
+            laid = raster if len(turns) == 1 else TurnedRaster(raster, turn)
+            run = _Run(model, framed(laid, model), settings, wanted)
+            views.append(_viewed(run, turn, _numbered(progress, number, len(turns))))
+    except BaseException:
+        close_all(views)
+        raise
+    return Prediction(raster.size, views)
+
+
+def _viewed(run: "_Run", turn: Turn, progress: Progress) -> View:
+    """Run all passes over a raster that is laid in one way."""
+    settings = run.settings
     autocast = torch.autocast(
-        device.type,
+        torch.device(settings.device).type,
         dtype=getattr(torch, settings.precision),
         enabled=settings.precision != "float32",
     )
@@ -181,7 +130,14 @@ def predict(
     except BaseException:
         run.close()
         raise
-    return Prediction(raster.size, run.exchange, run.grid, global_logits, run.kept)
+    return View(turn, run.grid, run.exchange.sampling, global_logits, run.kept)
+
+
+def _numbered(progress: Progress, number: int, ways: int) -> Progress:
+    """The same progress, which says which way is at hand where there are several."""
+    if ways == 1:
+        return progress
+    return lambda phase, done, total: progress(f"{phase}, way {number} of {ways}", done, total)
 
 
 class _Run:

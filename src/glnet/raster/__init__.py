@@ -8,6 +8,7 @@ from glnet.raster.overlay import draw_overlay, to_display
 from glnet.raster.pictures import write_picture
 from glnet.raster.protocol import Georeference, Raster
 from glnet.raster.resizing import read_reduced, thumbnail
+from glnet.raster.turning import UPRIGHT, Turn, TurnedRaster
 
 __all__ = [
     "Raster",
@@ -16,6 +17,9 @@ __all__ = [
     "RasterFile",
     "Palette",
     "ArrayRaster",
+    "Turn",
+    "UPRIGHT",
+    "TurnedRaster",
     "thumbnail",
     "read_reduced",
     "LabelWriter",

@@ -173,6 +173,7 @@ def train_and_evaluate(
         config.data.folder,
         config.data.validation,
         Settings(device=config.run.device, patch_batch=config.run.patch_batch),
+        kind=config.data.dataset,
         description=config.data.description,
         report=output / "report.json",
         overwrite=resume,

@@ -164,13 +164,12 @@ class StageModule(lightning.LightningModule):
 
     def validation_step(self, _: object, __: int) -> None:
         """Count the stage's own answer at the network's resolution, over all images."""
-        losses, confusion = self._no_losses(), Confusion(self.feeds.num_classes)
+        losses, confusion = self._no_losses(), Confusion(self.feeds.num_classes, self.device)
         for portion in self.feeds.validation.step(0, 0, self.device):
             seen = self.step.see(portion, None)
             _add(losses, seen.losses)
             _count(confusion, seen)
-        counts = summed(torch.from_numpy(confusion.counts).to(self.device))
-        confusion.counts = counts.cpu().numpy()
+        confusion.join(summed)
         loss = sum(_over_devices(losses).values())
         self.figures.validate(loss, confusion.mean_iou)
 
@@ -183,7 +182,7 @@ def _count(confusion: Confusion, seen: Seen) -> None:
         return
     size = seen.labels.shape[-2:]
     enlarged = nn.functional.interpolate(seen.logits.float(), size, mode="bilinear")
-    confusion.add(enlarged.argmax(1).cpu().numpy(), seen.labels.cpu().numpy())
+    confusion.add(enlarged.argmax(1), seen.labels)
 
 
 def _add(total: Losses, losses: Losses) -> None:
