@@ -6,9 +6,9 @@ patches tell them apart. The two lakes (3, 4) are alike to the pixel; what they 
 on the country around them, red or blue, which begins only behind a wide neutral shore: only the
 thumbnail tells them apart. Layout scales with the scene; texture and noise stay in pixels.
 
-In woven scenes the countries have one colour: the red one's ground is striped, the blue one's
-checked. What the lakes there are called is seen by neither branch alone, nor by a sum of the two:
-patches that see the ground must tell the thumbnail, which spans from the ground to the lake.
+In woven scenes the red country is all meadow and the blue one all orchard. What the lakes there are
+called is seen by neither branch alone, nor by a sum of the two: patches that see the ground must
+tell the thumbnail, which spans from the ground to the lake.
 """
 
 from collections.abc import Iterator
@@ -45,7 +45,7 @@ _FIELD_LENGTH = 0.33
 
 
 class Cover(IntEnum):
-    """What lies on the ground, which says more than the class: five covers are terrain."""
+    """What lies on the ground, which says more than the class: three covers are terrain."""
 
     NEUTRAL = 0
     RED_COUNTRY = 1
@@ -54,22 +54,12 @@ class Cover(IntEnum):
     ORCHARD = 4
     RED_LAKE = 5
     BLUE_LAKE = 6
-    STRIPED_COUNTRY = 7
-    CHECKED_COUNTRY = 8
 
 
-_CLASS_OF_COVER = np.array([0, 0, 0, 1, 2, 3, 4, 0, 0], np.uint8)
-_COUNTRIES = (
-    Cover.NEUTRAL,
-    Cover.RED_COUNTRY,
-    Cover.BLUE_COUNTRY,
-    Cover.STRIPED_COUNTRY,
-    Cover.CHECKED_COUNTRY,
-)
+_CLASS_OF_COVER = np.array([0, 0, 0, 1, 2, 3, 4], np.uint8)
 
 _FIELD_COLOR = (165, 155, 85)
 _LAKE_COLOR = (70, 125, 130)
-_WOVEN_COLOR = (150, 95, 150)
 _COLOR_OF_COVER = np.array(
     [
         (140, 132, 120),
@@ -79,8 +69,6 @@ _COLOR_OF_COVER = np.array(
         _FIELD_COLOR,
         _LAKE_COLOR,
         _LAKE_COLOR,
-        _WOVEN_COLOR,
-        _WOVEN_COLOR,
     ],
     np.float32,
 )
@@ -209,12 +197,12 @@ class _Layout:
         is_field = np.abs(along) < 0.075 + 0.36 * across**2
         is_meadow = np.floor((across + self.field_start) / _FIELD_LENGTH) % 2 == 0
         # Each line paints over the lines before.
-        striped, checked = (
-            (Cover.STRIPED_COUNTRY, Cover.CHECKED_COUNTRY)
+        red, blue = (
+            (Cover.MEADOW, Cover.ORCHARD)
             if self.is_woven
             else (Cover.RED_COUNTRY, Cover.BLUE_COUNTRY)
         )
-        covers = np.where(is_red, striped, checked)
+        covers = np.where(is_red, red, blue)
         covers = np.where(from_lake < _SHORE, Cover.NEUTRAL, covers)
         covers = np.where(is_field, np.where(is_meadow, Cover.MEADOW, Cover.ORCHARD), covers)
         lakes = np.where(is_red, Cover.RED_LAKE, Cover.BLUE_LAKE)
@@ -250,7 +238,7 @@ def _shades(
     layout: _Layout, size: Size, window: Window, covers: NDArray[np.uint8]
 ) -> NDArray[np.float32]:
     """(3, rows, columns) light and dark of the terrain; none on fields and lakes."""
-    return layout.shades.sample(*_centres(size, window)) * np.isin(covers, _COUNTRIES)
+    return layout.shades.sample(*_centres(size, window)) * (covers <= Cover.BLUE_COUNTRY)
 
 
 def _paint(
@@ -260,10 +248,9 @@ def _paint(
     half = settings.period // 2
     rows = np.arange(window.row, window.row_stop)[:, None] // half % 2
     columns = np.arange(window.size.width)[None, :] // half % 2
-    # Stripes run along the rows; stripes and checks are bright on half the pixels alike.
-    is_checked = np.isin(covers, (Cover.ORCHARD, Cover.CHECKED_COUNTRY))
-    is_bright = np.where(is_checked, rows ^ columns, rows)
+    # Meadows are striped along the rows, orchards checked; both are bright on half the pixels.
+    is_bright = np.where(covers == Cover.ORCHARD, rows ^ columns, rows)
     texture = np.where(is_bright, settings.contrast, -settings.contrast).astype(np.float32)
-    texture *= is_checked | np.isin(covers, (Cover.MEADOW, Cover.STRIPED_COUNTRY))
+    texture *= (covers == Cover.MEADOW) | (covers == Cover.ORCHARD)
     noise = rng.standard_normal((3, *covers.shape), np.float32) * np.float32(settings.noise)
     return _COLOR_OF_COVER.T[:, covers] + texture + noise
