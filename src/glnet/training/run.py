@@ -153,7 +153,7 @@ def train(
 
 
 def train_and_evaluate(
-    config: TrainingConfig, watchers: Watchers, *, resume: bool = False
+    config: TrainingConfig, watchers: Watchers = SILENCE, *, resume: bool = False
 ) -> RunResult | None:
     """Train, then evaluate all answers on the validation split at full resolution.
 
