@@ -10,7 +10,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from glnet.errors import OutputError
+from glnet.errors import CheckpointError, OutputError
 from glnet.raster.output import partial_file, publish, write_error
 
 LAST = "last.ckpt"
@@ -46,6 +46,39 @@ class WholeCheckpoints(TorchCheckpointIO):
             except OSError as error:
                 raise write_error(path, error.strerror or str(error)) from error
             publish(partial, path, overwrite=True)
+
+    def load_checkpoint(self, path: str | Path, *_: object, **__: object) -> dict[str, Any]:
+        """Read a checkpoint onto the CPU; nothing in it is executed.
+
+        Raises:
+            CheckpointError: If it is damaged, or none of a training.
+        """
+        return read_checkpoint(Path(path))
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """What a checkpoint of a training holds, on the CPU; nothing in it is executed.
+
+    Raises:
+        CheckpointError: If it is damaged, or none of a training.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises whatever a damaged file provokes
+        raise CheckpointError(f"{path} is damaged: {_first_line(error)}; {WAY_OUT}") from error
+    if not isinstance(content, dict) or not content.keys() >= PARTS:
+        raise CheckpointError(f"{path} is no checkpoint of a training; {WAY_OUT}")
+    return content
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)
+
+
+PARTS = {"state_dict", "loops", "optimizer_states", "lr_schedulers", "callbacks"}
+"""What Lightning needs to go on."""
+
+WAY_OUT = "remove it, and its stage begins anew with --resume"
 
 
 class Keeper(Callback):

@@ -25,21 +25,19 @@ from pathlib import Path
 from typing import Any
 
 import lightning
-import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from glnet.data import SegmentationFolder
-from glnet.errors import CheckpointError
 from glnet.evaluation.evaluate import evaluate_folder
 from glnet.evaluation.report import Evaluation
 from glnet.inference.streaming import Settings
 from glnet.model.checkpoint import Model, load_model, save_model
 from glnet.training.config import TrainingConfig
 from glnet.training.devices import SummedGradients, is_first
-from glnet.training.keeping import BEST, LAST, Keeper, WholeCheckpoints
+from glnet.training.keeping import BEST, LAST, Keeper, WholeCheckpoints, read_checkpoint
 from glnet.training.preparation import Setup, Stage
 from glnet.training.progress import Report, StageProgress, Steps, unseen
-from glnet.training.resuming import new_folder, old_folder, write_text
+from glnet.training.resuming import begin, new_folder, old_folder, write_text
 from glnet.training.stages import StageModule
 from glnet.training.starting import as_trained
 from glnet.training.trouble import explained
@@ -106,6 +104,8 @@ def train(config: TrainingConfig, watchers: Watchers, *, resume: bool = False) -
     output = _folder(config, resume=resume)
     setup = Setup(config, folder, watchers.steps)
     stages = setup.stages()
+    if is_first():
+        begin(output, config)
     if setup.absent:
         watchers.note(
             f"no pixel of the training split is {' or '.join(setup.absent)}: "
@@ -214,11 +214,9 @@ def _strategy(config: TrainingConfig) -> Any:  # noqa: ANN401 - a name or Lightn
 
 
 def _load_best(module: StageModule, best: Path) -> None:
-    try:
-        state = torch.load(best, weights_only=True, map_location="cpu")["state_dict"]
-    except Exception as error:  # torch raises whatever a damaged file provokes
-        raise CheckpointError(f"{best} is damaged: {error}") from error
-    module.load_state_dict(state)
+    # Where no label was looked at, no epoch is better than the last.
+    if best.is_file():
+        module.load_state_dict(read_checkpoint(best)["state_dict"])
 
 
 @contextmanager
