@@ -293,8 +293,8 @@ def test_the_best_epochs_weights_are_kept_where_they_are_asked_for(
     modules: list[StageModule] = []
     made = StageModule.__init__
 
-    def make(self: StageModule, *of: Any) -> None:
-        made(self, *of)
+    def make(self: StageModule, *of: object) -> None:
+        made(self, *of)  # type: ignore[arg-type]
         modules.append(self)
 
     monkeypatch.setattr(Figures, "validate", validate)

@@ -111,7 +111,7 @@ def train(config: TrainingConfig, watchers: Watchers, *, resume: bool = False) -
             f"no pixel of the training split is {' or '.join(setup.absent)}: "
             "what never occurs cannot be learnt"
         )
-    seconds: dict[str, float] = {}
+    seconds = _seconds_before(output)
     for stage in stages:
         if (output / "stages" / stage.name).is_dir():
             _take_weights(setup, output / "stages" / stage.name)
@@ -164,6 +164,15 @@ def _folder(config: TrainingConfig, *, resume: bool) -> Path:
     if not is_first():
         return Path(config.output)
     return old_folder(config) if resume else new_folder(config)
+
+
+def _seconds_before(output: Path) -> dict[str, float]:
+    """What the stages took that a resumed run has done already."""
+    try:
+        told = json.loads((output / "run.json").read_text(encoding="utf-8"))
+        return dict(told["stage_seconds"])
+    except (OSError, ValueError, KeyError, TypeError):  # Then it is not known.
+        return {}
 
 
 def _take_weights(setup: Setup, folder: Path) -> None:
