@@ -8,6 +8,7 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
+from glnet.model.checkpoint import Model, save_model
 from glnet.training import run as module
 from glnet.training.config import TrainingConfig
 from glnet.training.run import Watchers, train
@@ -56,14 +57,14 @@ def before_saving(stage: str) -> Moment:
     """When a stage has ended, before its model is written."""
 
     def prepare() -> Watchers:
-        save = module.save_model
+        save = save_model
 
-        def save_or_die(model: object, folder: Path, **of: bool) -> None:
+        def save_or_die(model: Model, folder: Path, **of: bool) -> None:
             if folder.name == stage:
                 kill()
-            save(model, folder, **of)  # type: ignore[arg-type]
+            save(model, folder, **of)
 
-        module.save_model = save_or_die  # type: ignore[assignment]
+        setattr(module, "save_model", save_or_die)  # noqa: B010 - not its own
         return Watchers(lambda _: None)
 
     return prepare

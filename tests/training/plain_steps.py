@@ -52,11 +52,12 @@ def _local(network: GLNet, image: Seen, loss: LossConfig, weights: Tensor | None
         distance = (difference.square().sum(1).sqrt() / difference.shape[1] ** 0.5).mean()
     else:
         distance = difference.square().mean()
-    return (
+    total: Tensor = (
         focal_mean(logits, image.labels, loss.gamma, weights)
         + loss.auxiliary * focal_mean(output.logits, image.labels, loss.gamma, weights)
         + loss.regularization * distance
     )
+    return total
 
 
 def _refined(network: GLNet, image: Seen, loss: LossConfig, weights: Tensor | None) -> Tensor:

@@ -83,7 +83,7 @@ def test_gradients_are_added_up_in_buckets(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr("glnet.training.devices.summed", doubled)
     monkeypatch.setattr("glnet.training.devices.BUCKET", 10)
     modules = [torch.nn.Linear(3, 4), torch.nn.Linear(2, 1)]
-    modules[0].weight.requires_grad_(requires_grad=False)
+    modules[0].weight.requires_grad = False
     modules[0].bias.grad = torch.arange(4.0)
     frozen, bias, weight, last = [of for module in modules for of in module.parameters()]
     weight.grad = torch.tensor([[3.0, 5.0]])

@@ -11,9 +11,9 @@ from glnet.errors import DatasetError, RasterError
 from glnet.geometry import Size, Window
 from glnet.raster import open_raster
 from glnet.raster.files import RasterFile
-from glnet.training import samples as module
+from glnet.training import images as module
 from glnet.training.augmentation import Turn
-from glnet.training.samples import PixelCache
+from glnet.training.images import PixelCache
 from tests.training.labelled_files import DESCRIPTION, drawn_labels, labelled, write_pair
 
 IMAGE_BYTES = drawn_labels().size * (3 + 1)

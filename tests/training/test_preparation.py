@@ -251,7 +251,7 @@ def test_a_model_with_nothing_left_to_train_is_refused(
 ) -> None:
     given_model(config, "refined", tmp_path / "given")
 
-    with pytest.raises(ConfigurationError, match="no stage to train: .* is done in start_from"):
+    with pytest.raises(ConfigurationError, match=r"no stage to train: .* is done in start_from"):
         prepared(replace(config, start_from=str(tmp_path / "given"))).stages()
 
 
