@@ -69,11 +69,9 @@ def config(data: Path, tmp_path: Path) -> TrainingConfig:
 
 MOMENTS: dict[str, list[Moment]] = {
     "at the first step": [after_step("context", 1)],
-    "inside the first epoch": [after_step("context", 3)],
     "inside the second epoch": [after_step("context", 5)],
     "at a stage's last step": [after_step("context", 6)],
     "before a stage's model is written": [before_saving("context")],
-    "at the local stage's first step": [after_step("local", 1)],
     "inside the local stage": [after_step("local", 5)],
     "inside the refined stage, twice": [after_step("refined", 3), after_step("refined", 5)],
     "before the last model is written": [before_saving("model")],

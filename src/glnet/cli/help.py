@@ -9,6 +9,10 @@ FILE_OF_A_GROUP = "Path to a configuration file."
 """Help of the options that jsonargparse adds for whole groups of keys; nobody needs them."""
 
 REWORDINGS = (
+    (
+        r"type: (?:Union\[)?Literal\[([^\]]*)\](?:,| \|) tuple\[float, \.\.\.\]\]?",
+        r"one of \1, or a list of numbers",
+    ),
     (r"type: Literal\[[^\]]*\]", ""),  # The choices stand beside the option's name.
     (r"type: int\b", "a whole number"),
     (r"type: float\b", "a number"),
