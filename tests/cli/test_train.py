@@ -15,6 +15,7 @@ from glnet.model.checkpoint import load_model
 from glnet.training.checking import CHECKING
 from tests.cli.commands import files_of_at_most, only_line, run, start
 from tests.cli.tiny_training import write_config, write_data
+from tests.training.tiny_run import assert_same_weights
 
 Captured = pytest.CaptureFixture[str]
 
@@ -84,9 +85,10 @@ def test_help_explains_every_key_and_needs_no_training_library() -> None:
     out, err = process.communicate(timeout=PATIENCE_S)
 
     assert (process.returncode, err) == (0, "")
-    assert out.startswith("usage: glnet train CONFIG.yaml [--key value ...] [--json]\n")
+    assert out.startswith("usage: glnet train CONFIG.yaml [--key value ...] [--resume] [--json]\n")
     for words in ("--data.folder FOLDER", "--stages.refined.epochs EPOCHS", "default: 500"):
         assert words in out
+    assert "one of 'none', 'balanced', or a list of numbers" in " ".join(out.split())
     for words in ("Literal", "default: null", "Path to a configuration file"):
         assert words not in out
 
@@ -107,6 +109,10 @@ def test_help_explains_every_key_and_needs_no_training_library() -> None:
         ("{config} --output", "--output: expected one argument"),
         ("{config} --output {config}/run", "cannot make the output folder {config}/run"),
         ("{config} --output {config}", "{config} exists and is not empty"),
+        ("{config} --resume --output {config}", "holds no run that could go on"),
+        ("{config} --loss.class_weights [1,2]", "for each of the 5 classes, got 2"),
+        ("{config} --start_from nowhere", "nowhere"),
+        ("{config} --stages.local.micro_batch 0", "micro_batch must be at least 1, got 0"),
         ("{config} more", "unrecognized arguments: more"),
         ("--output o", "nothing is given for data.folder"),
     ],
@@ -142,9 +148,9 @@ def test_a_full_disk_leaves_no_half_of_a_file(
 
     *_, line = capfd.readouterr().err.splitlines()
     assert status == 1
-    assert "checkpoints/context/last.ckpt could not be written whole" in line
+    assert "checkpoints/context/best.ckpt could not be written whole" in line
     names = {path.name for path in (tmp_path / "run").rglob("*") if path.is_file()}
-    assert not names & {"last.ckpt", "model.safetensors", "config.json", "report.json"}
+    assert not names & {"last.ckpt", "best.ckpt", "model.safetensors", "config.json", "report.json"}
     assert not any(name.endswith(".partial") for name in names)
 
 
@@ -165,6 +171,70 @@ def test_ctrl_c_ends_it_in_one_line_and_keeps_finished_stages(config: Path, tmp_
     assert all(EPOCH.fullmatch(line) for line in err.splitlines()[:-1])
     assert [path.name for path in (tmp_path / "run" / "stages").iterdir()] == ["context"]
     assert not (tmp_path / "run" / "model").exists()
+
+
+def test_a_killed_command_goes_on_where_it_was_and_ends_the_same(
+    config: Path, tmp_path: Path, capfd: Captured
+) -> None:
+    words = ("train", config, "--stages.local.epochs", 4, "--run.checkpoint_minutes", 0)
+    undisturbed = tmp_path / "undisturbed"
+    assert run(*words, "--output", undisturbed) == 0
+    process = start(*words)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "local: epoch 2" in line:
+            break
+    process.kill()
+    process.communicate(timeout=PATIENCE_S)
+    assert not (tmp_path / "run" / "model").exists()
+    capfd.readouterr()
+
+    status = run(*words, "--resume")
+
+    out, err = capfd.readouterr()
+    first, *others = err.splitlines()
+    assert status == 0
+    assert first == "glnet: stage context is done already"
+    assert {EPOCH.fullmatch(line)[1] for line in others} == {"local", "refined"}  # type: ignore[index]
+    assert "GLNet" in out
+    assert_same_weights(tmp_path / "run" / "model", undisturbed / "model")
+
+
+def test_a_finished_run_is_evaluated_again_but_not_trained(config: Path, capfd: Captured) -> None:
+    words = ("train", config, "--stages.local.epochs", 0, "--stages.refined.epochs", 0)
+    assert run(*words) == 0
+    before, _ = capfd.readouterr()
+
+    status = run(*words, "--resume")
+
+    out, err = capfd.readouterr()
+    assert status == 0
+    assert out == before
+    assert err == "glnet: stage context is done already\n"
+
+
+def test_another_configuration_is_refused_in_one_line(config: Path, capfd: Captured) -> None:
+    words = ("--stages.local.epochs", 0, "--stages.refined.epochs", 0)
+    assert run("train", config, *words) == 0
+    capfd.readouterr()
+
+    status = run("train", config, *words, "--resume", "--run.seed", 5)
+
+    assert status == 1
+    line = only_line(capfd)
+    assert "has another configuration: run.seed was 0, is now 5; give the values it" in line
+
+
+def test_numbers_that_run_away_are_told_in_one_line(config: Path, capfd: Captured) -> None:
+    words = ("--stages.context.learning_rate", 1e30, "--stages.context.epochs", 3)
+
+    status = run("train", config, *words)
+
+    *_, line = capfd.readouterr().err.splitlines()
+    assert status == 1
+    assert line.startswith("glnet: error: the ")
+    assert " at step 2 of 3" in line
+    assert line.endswith("lower learning rate")
 
 
 def test_lines_without_a_terminal_tell_of_checking_but_not_of_steps(

@@ -6,7 +6,7 @@ import torch
 
 from glnet.errors import ConfigurationError
 from glnet.geometry import GridRule, Size, patch_grid
-from glnet.model.backbone import build_backbone
+from glnet.model.backbone import _level_indices, build_backbone
 from glnet.model.exchange import Exchange
 from glnet.model.features import Layer
 from tests.model.tiny import ARCHITECTURES, tiny_model
@@ -104,3 +104,12 @@ def test_a_network_refuses_steps_whose_branch_it_lacks() -> None:
         tiny_model("deep").network.see_again(pixels, None)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="nothing was given to hear"):
         tiny_model("deep").network.see_patches(pixels, None, exchange, [(0, 0)])
+
+
+def test_a_seed_gives_the_same_weights_whether_the_backbone_was_tried_before_or_not() -> None:
+    _level_indices.cache_clear()
+
+    first, second = tiny_model(), tiny_model()
+
+    theirs = second.network.state_dict()
+    assert all(torch.equal(of, theirs[name]) for name, of in first.network.state_dict().items())

@@ -13,7 +13,7 @@ from PIL import Image
 
 from glnet.data import ClassInfo, DatasetDescription, Sample
 from glnet.model.config import Framing, Normalization
-from glnet.training.samples import LabelledImage, PixelCache
+from glnet.training.images import LabelledImage, PixelCache
 
 LEVELS = (10, 90, 170, 250)
 SQUARE = 16

@@ -13,7 +13,7 @@ from glnet.data import SegmentationFolder
 from glnet.errors import DatasetError, GLNetError, RasterError
 from glnet.training import checking
 from glnet.training.checking import CHECKING, check_splits
-from glnet.training.run import train
+from glnet.training.run import Watchers, train
 from tests.training.tiny_run import FRAMING, SCENE, tiny_config, write_scenes
 
 SPLITS = ("train", "validation")
@@ -136,6 +136,6 @@ def test_training_does_not_begin_with_a_faulty_file(data: Path, tmp_path: Path) 
     config = tiny_config(data, tmp_path / "run")
 
     with pytest.raises(DatasetError, match="class value 99 out of range"):
-        train(config, lambda _: pytest.fail("an epoch has been trained"))
+        train(config, Watchers(lambda _: pytest.fail("an epoch has been trained")))
 
     assert list(Path(config.output).iterdir()) == []

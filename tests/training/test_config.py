@@ -29,6 +29,18 @@ OUT_OF_RANGE: dict[str, Callable[[], object]] = {
     r"stages.\*.learning_rate must be positive, got nan": lambda: StageConfig(
         epochs=1, learning_rate=NAN
     ),
+    r"stages.\*.micro_batch must be at least 1, got 0": lambda: StageConfig(
+        epochs=1, learning_rate=1.0, micro_batch=0
+    ),
+    "data.photometric must be 0 to 1, got 1.5": lambda: DataConfig(folder="a", photometric=1.5),
+    "data.photometric must be 0 to 1, got nan": lambda: DataConfig(folder="a", photometric=NAN),
+    "data.foreground must be 0 to 1, got -1": lambda: DataConfig(folder="a", foreground=-1),
+    r"loss.class_weights\[1\] must be at least 0, got -1": lambda: LossConfig(
+        class_weights=(1.0, -1.0)
+    ),
+    "run.devices must be at least 1, got 0": lambda: RunConfig(devices=0),
+    "run.num_nodes must be at least 1, got 0": lambda: RunConfig(num_nodes=0),
+    "run.checkpoint_minutes must be at least 0, got -1": lambda: RunConfig(checkpoint_minutes=-1),
     "run.patch_batch must be at least 1, got 0": lambda: RunConfig(patch_batch=0),
     "run.validate_every must be at least 1, got 0": lambda: RunConfig(validate_every=0),
     "run.weight_decay must be at least 0, got -1": lambda: RunConfig(weight_decay=-1),

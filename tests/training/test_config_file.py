@@ -4,9 +4,9 @@ import pytest
 import yaml
 
 from glnet.errors import ConfigurationError
-from glnet.training.config import TrainingConfig
+from glnet.training.config import ClassWeights, TrainingConfig
 from glnet.training.config_file import read_config
-from glnet.training.resuming import plain as _plain
+from glnet.training.resuming import as_yaml, plain
 from tests.training.tiny_run import tiny_config
 
 LEAST = "data: {folder: a}\noutput: o\n"
@@ -35,7 +35,7 @@ def test_a_file_with_the_least_gives_the_defaults(tmp_path: Path) -> None:
 def test_a_written_configuration_reads_as_the_same(tmp_path: Path) -> None:
     config = tiny_config(tmp_path / "data", tmp_path / "run")
 
-    assert read_config(written(tmp_path, yaml.safe_dump(_plain(config)))) == config
+    assert read_config(written(tmp_path, yaml.safe_dump(plain(config)))) == config
 
 
 def test_some_keys_of_a_stage_leave_its_other_defaults(tmp_path: Path) -> None:
@@ -62,10 +62,13 @@ def test_options_alone_are_a_configuration() -> None:
     ("text", "message"),
     [
         ("colour: 1", "unknown key colour; known here: architecture, data, framing, loss, output,"),
-        ("run: {sede: 1}", "unknown key run.sede; known here: device, normalization, patch_batch,"),
+        (
+            "run: {sede: 1}",
+            "unknown key run.sede; known here: batch_statistics, checkpoint_",
+        ),
         (
             "stages: {local: {epoch: 1}}",
-            "unknown key stages.local.epoch; known here: epochs, images, learning_rate, patches,",
+            "unknown key stages.local.epoch; known here: epochs, images, learning_rate, micro_ba",
         ),
         ("stages: {locl: {epochs: 1}}", "unknown key stages.locl; known here: context, local, ref"),
     ],
@@ -91,8 +94,8 @@ def test_unknown_options_list_the_known_ones(tmp_path: Path, option: str) -> Non
         ("loss: {gamma: true}", "loss.gamma: expected a number, got True"),
         ("architecture: {backbone: [1]}", "architecture.backbone: expected a text, got [1]"),
         ("run: {seed: null}", "run.seed: expected a value such as 0, got null"),
-        ("run: null", "run holds keys (device, normalization,"),
-        ("run: fast", "run holds keys (device, normalization,"),
+        ("run: null", "run holds keys (batch_statistics, checkpoint_minutes,"),
+        ("run: fast", "run holds keys (batch_statistics, checkpoint_minutes,"),
         ("stages: {local: 3}", "stages: local holds keys (epochs, images, learning_rate,"),
     ],
 )
@@ -177,3 +180,17 @@ def test_a_description_that_is_nowhere_stays_as_it_was_named(tmp_path: Path) -> 
     text = "data: {folder: a, description: mine.yaml}\noutput: o"
 
     assert read_config(written(tmp_path, text)).data.description == "mine.yaml"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("none", "none"), ("balanced", "balanced"), ("[1, 2.5]", (1.0, 2.5))],
+)
+def test_class_weights_are_a_word_or_a_list(
+    tmp_path: Path, text: str, expected: ClassWeights
+) -> None:
+    config = read_config(written(tmp_path, LEAST + f"loss: {{class_weights: {text}}}"))
+
+    assert config.loss.class_weights == expected
+    again = read_config(written(tmp_path, as_yaml(config)))
+    assert again == config

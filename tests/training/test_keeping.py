@@ -1,30 +1,30 @@
-"""A run on a disk that fills up, and files that vanish while it reads them."""
+"""Checkpoints are whole or not there, whatever the disk does; what is damaged is named."""
 
 import errno
+import io
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.loggers import TensorBoardLogger
 
-from glnet.data import SegmentationFolder
-from glnet.errors import ConfigurationError, OutputError, RasterError
+from glnet.errors import CheckpointError, OutputError, RasterError
 from glnet.training.config import TrainingConfig
-from glnet.training.keeping import WholeCheckpoints
-from glnet.training.preparation import Run
+from glnet.training.keeping import WholeCheckpoints, read_checkpoint
 from glnet.training.progress import Moment
-from glnet.training.run import train
-from tests.training.tiny_run import tiny_config, write_scenes
+from glnet.training.run import Watchers, train
+from tests.training.tiny_run import QUIET, tiny_config, with_run, with_stages, write_scenes
 
 
-def quiet(moment: Moment) -> None:
-    """Hear nothing."""
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_scenes(tmp_path_factory.mktemp("data")).root
 
 
 @pytest.fixture
-def config(tmp_path: Path) -> TrainingConfig:
-    return tiny_config(write_scenes(tmp_path / "data").root, tmp_path / "run", "global only")
+def config(data: Path, tmp_path: Path) -> TrainingConfig:
+    return with_run(tiny_config(data, tmp_path / "run", "global only"), checkpoint_minutes=0.0)
 
 
 def _full(*_: object, **__: object) -> int:
@@ -55,6 +55,25 @@ def test_a_checkpoint_that_finds_no_room_leaves_the_one_before(
     assert torch.load(path) == {"epoch": 1}
 
 
+def test_a_disk_that_fills_up_in_a_run_leaves_what_it_can_go_on_from(
+    config: TrainingConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = with_stages(config, "context", images=1)
+
+    def fill(phase: str, done: int, _: int) -> None:
+        if (phase, done) == ("context", 2):
+            monkeypatch.setattr(Path, "write_bytes", _full)
+
+    with pytest.raises(OutputError, match=r"checkpoints/context/\w+\.ckpt could not be written"):
+        train(steps, Watchers(lambda _: None, fill))
+
+    (kept,) = (Path(config.output) / "checkpoints" / "context").iterdir()
+    assert kept.name == "last.ckpt"
+    assert read_checkpoint(kept)["global_step"] == 1
+    monkeypatch.undo()
+    train(steps, QUIET, resume=True)
+
+
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 
@@ -62,39 +81,79 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
         WholeCheckpoints().save_checkpoint({}, tmp_path / "file" / "last.ckpt")
 
 
+def _other_file() -> bytes:
+    file = io.BytesIO()
+    torch.save({"epoch": 1}, file)
+    return file.getvalue()
+
+
+class Harmful:
+    """What unpickling would run."""
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return pytest.fail, ("a checkpoint was executed",)
+
+
+def _harmful_file() -> bytes:
+    file = io.BytesIO()
+    torch.save(Harmful(), file)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "is damaged"),
+        (b"hello", "is damaged"),
+        (_other_file()[:-50], "is damaged"),
+        (_harmful_file(), "is damaged"),
+        (_other_file(), "is no checkpoint of a training"),
+    ],
+    ids=["empty", "text", "cut short", "harmful", "foreign"],
+)
+def test_a_damaged_checkpoint_is_told_in_one_line(
+    config: TrainingConfig, content: bytes, said: str
+) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(config, Watchers(stop))
+    last = Path(config.output) / "checkpoints" / "context" / "last.ckpt"
+    last.parent.mkdir(parents=True, exist_ok=True)
+    last.write_bytes(content)
+
+    with pytest.raises(CheckpointError, match=said) as refusal:
+        train(config, QUIET, resume=True)
+
+    told = str(refusal.value)
+    assert told.startswith(str(last))
+    assert told.endswith("; remove it, and its stage begins anew with --resume")
+    assert "\n" not in told
+    last.unlink()
+    train(config, QUIET, resume=True)
+
+
 def test_a_log_that_finds_no_room_names_stage_and_folder(
     config: TrainingConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(CSVLogger, "save", _full)
+    monkeypatch.setattr(TensorBoardLogger, "log_metrics", _full)
 
     with pytest.raises(OutputError, match=r"stage context cannot go on in .*run: .*No space left"):
-        train(config, quiet)
+        train(config, QUIET)
 
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_a_file_that_vanishes_from_a_reading_process_is_named_without_traceback(
-    config: TrainingConfig,
+    tmp_path: Path,
 ) -> None:
-    images = Path(config.data.folder) / "images"
+    data = write_scenes(tmp_path / "data").root
+    config = with_stages(tiny_config(data, tmp_path / "run", "global only"), "context", epochs=2)
 
     def remove(_: Moment) -> None:
-        for path in images.iterdir():
+        for path in (data / "images").iterdir():
             path.unlink()
 
-    data = replace(config.data, workers=1, cache_mib=0)
-    context = replace(config.stages.context, epochs=2)
-    stages = replace(config.stages, context=context)
-
+    several = replace(config, data=replace(config.data, workers=1, cache_mib=0))
     with pytest.raises(RasterError, match=r"^\S*\.png does not exist[^\n]*$"):
-        train(replace(config, data=data, stages=stages), remove)
-
-
-def test_weights_that_cannot_be_fetched_are_told(
-    config: TrainingConfig, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("glnet.training.preparation.new_model", _full)
-
-    with pytest.raises(
-        ConfigurationError, match=r"weights of test_resnet cannot be fetched.*false"
-    ):
-        Run(config, SegmentationFolder.open(config.data.folder))
+        train(several, Watchers(remove))

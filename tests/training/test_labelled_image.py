@@ -7,7 +7,7 @@ import pytest
 from glnet.geometry import Size, Window
 from glnet.model.config import Framing
 from glnet.training.augmentation import Turn
-from glnet.training.samples import PixelCache
+from glnet.training.images import PixelCache
 from tests.training.labelled_files import (
     SQUARE,
     STORED,
@@ -17,6 +17,7 @@ from tests.training.labelled_files import (
     write_pair,
 )
 
+SIZE = Size(*drawn_labels().shape)
 TURNS = [Turn(quarters, mirrored) for quarters in range(4) for mirrored in (False, True)]
 
 
@@ -45,7 +46,7 @@ def test_patches_and_their_labels_show_the_same_place(
     truth = drawn_labels()
 
     for turn in TURNS:
-        windows = even_windows(turn.size(image.size), 32 * reduction)
+        windows = even_windows(turn.size(SIZE), 32 * reduction)
         pixels, labels = image.pixels(windows, turn), image.labels(windows, turn)
 
         assert pixels.shape == (len(windows), 3, 32, 32)
@@ -87,12 +88,3 @@ def test_pixels_are_normalised(tmp_path: Path) -> None:
 
     for band, (mean, std) in enumerate([(1, 2), (2, 4), (3, 8)]):
         np.testing.assert_allclose(pixels[band], (plain[band] - mean) / std)
-
-
-def test_the_grid_is_that_of_the_turned_image(tmp_path: Path) -> None:
-    image = labelled(write_pair(tmp_path))
-
-    grid = image.grid(Turn(1))
-
-    assert grid == image.framing.grid(Size(image.size.width, image.size.height))
-    assert grid != image.grid(Turn())

@@ -6,7 +6,15 @@ from torch import Tensor
 from torch.nn import functional
 
 from glnet.data import IGNORE_INDEX
-from glnet.training.losses import feature_distance, focal_loss
+from glnet.training.config import Regularization
+from glnet.training.losses import (
+    LARGEST_WEIGHT,
+    balanced_weights,
+    feature_distances,
+    focal_sums,
+    focal_total,
+    label_counts,
+)
 
 
 def drawn(seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -17,15 +25,28 @@ def drawn(seed: int = 0) -> tuple[Tensor, Tensor]:
     return logits, torch.where(labels == 3, IGNORE_INDEX, labels).to(torch.uint8)
 
 
-def slow_focal_loss(logits: Tensor, labels: Tensor, gamma: float) -> float:
+def focal_loss(
+    logits: Tensor, labels: Tensor, gamma: float, weights: Tensor | None = None
+) -> Tensor:
+    """The mean over the pixels that count, as a step puts it together."""
+    counts = label_counts(labels, logits.shape[1]).sum(0)
+    sums = focal_sums(logits, labels, gamma, weights)
+    return (sums / focal_total(counts, weights)).sum()
+
+
+def slow_focal_loss(
+    logits: Tensor, labels: Tensor, gamma: float, weights: tuple[float, ...] = (1.0, 1.0, 1.0)
+) -> float:
     terms: list[float] = []
+    total = 0.0
     for n, row, column in torch.cartesian_prod(*map(torch.arange, labels.shape)).tolist():
         label = int(labels[n, row, column])
         if label != IGNORE_INDEX:
             powers = [math.exp(score) for score in logits[n, :, row, column].tolist()]
             p = powers[label] / sum(powers)
-            terms.append((1 - p) ** gamma * -math.log(p))
-    return sum(terms) / len(terms)
+            terms.append(weights[label] * (1 - p) ** gamma * -math.log(p))
+            total += weights[label]
+    return sum(terms) / total
 
 
 @pytest.mark.parametrize("gamma", [0.0, 0.5, 1.0, 2.0, 6.0])
@@ -37,14 +58,63 @@ def test_focal_loss_is_the_formula_pixel_by_pixel(gamma: float) -> None:
     assert float(loss) == pytest.approx(slow_focal_loss(logits, labels, gamma), rel=1e-5)
 
 
-def test_focal_loss_with_gamma_0_is_cross_entropy() -> None:
+@pytest.mark.parametrize("gamma", [0.0, 2.0])
+def test_weighted_focal_loss_is_the_formula_pixel_by_pixel(gamma: float) -> None:
+    logits, labels = drawn()
+    weights = (0.5, 2.0, 7.0)
+
+    loss = focal_loss(logits, labels, gamma, torch.tensor(weights))
+
+    assert float(loss) == pytest.approx(slow_focal_loss(logits, labels, gamma, weights), rel=1e-5)
+
+
+@pytest.mark.parametrize("weights", [None, (0.5, 2.0, 7.0), (0.0, 1.0, 1.0)])
+def test_focal_loss_with_gamma_0_is_cross_entropy(weights: tuple[float, ...] | None) -> None:
+    logits, labels = drawn()
+    of = None if weights is None else torch.tensor(weights)
+
+    loss = focal_loss(logits, labels, 0.0, of)
+
+    expected = functional.cross_entropy(logits, labels.long(), weight=of, ignore_index=IGNORE_INDEX)
+    torch.testing.assert_close(loss, expected)
+
+
+def test_sums_of_parts_add_up_to_those_of_the_whole() -> None:
     logits, labels = drawn()
 
-    loss = focal_loss(logits, labels, 0.0)
+    whole = focal_sums(logits, labels, 2.0)
 
-    torch.testing.assert_close(
-        loss, functional.cross_entropy(logits, labels.long(), ignore_index=IGNORE_INDEX)
-    )
+    assert whole.shape == (2,)
+    for n in range(2):
+        torch.testing.assert_close(focal_sums(logits[n, None], labels[n, None], 2.0)[0], whole[n])
+
+
+def test_label_counts_are_those_of_every_item() -> None:
+    _, labels = drawn()
+
+    counts = label_counts(labels, 3)
+
+    expected = [[int((of == label).sum()) for label in range(3)] for of in labels]
+    assert counts.tolist() == expected
+
+
+def test_balanced_weights_make_classes_count_alike() -> None:
+    counts = torch.tensor([400, 300, 200, 100])
+
+    weighed = counts * balanced_weights(counts)
+
+    torch.testing.assert_close(weighed, torch.full((4,), 250.0))
+
+
+def test_balanced_weights_are_bounded_and_leave_absent_classes_alone() -> None:
+    weights = balanced_weights(torch.tensor([10_000_000, 1, 0]))
+
+    assert weights.tolist() == [pytest.approx(0.5), LARGEST_WEIGHT, 1.0]
+
+
+def test_balanced_weights_of_equal_shares_and_of_nothing_are_1() -> None:
+    assert balanced_weights(torch.tensor([5, 5, 5])).tolist() == pytest.approx([1.0] * 3)
+    assert balanced_weights(torch.tensor([0, 0])).tolist() == [1.0, 1.0]
 
 
 def test_focal_loss_brings_logits_to_the_size_of_the_labels() -> None:
@@ -98,27 +168,29 @@ def test_euclidean_distance_is_a_norm_per_patch_in_units_of_one_number() -> None
     local, heard = torch.randn(2, 2, 3, 4, 5, generator=torch.Generator().manual_seed(0))
     norms = [math.dist(local[n].flatten().tolist(), heard[n].flatten().tolist()) for n in (0, 1)]
 
-    distance = feature_distance(local, heard, "euclidean")
+    distances = feature_distances(local, heard, "euclidean")
 
-    assert float(distance) == pytest.approx(sum(norms) / 2 / math.sqrt(3 * 4 * 5), rel=1e-5)
+    expected = [norm / math.sqrt(3 * 4 * 5) for norm in norms]
+    assert distances.tolist() == pytest.approx(expected, rel=1e-5)
 
 
-def test_mean_squared_distance_is_the_mean_of_squares() -> None:
+def test_mean_squared_distance_is_the_mean_of_squares_per_patch() -> None:
     local, heard = torch.randn(2, 2, 3, 4, 5, generator=torch.Generator().manual_seed(0))
-    pairs = zip(local.flatten().tolist(), heard.flatten().tolist(), strict=True)
-    squares = [(ours - theirs) ** 2 for ours, theirs in pairs]
 
-    distance = feature_distance(local, heard, "mean_squared")
+    distances = feature_distances(local, heard, "mean_squared")
 
-    assert float(distance) == pytest.approx(sum(squares) / len(squares), rel=1e-5)
+    for n in (0, 1):
+        pairs = zip(local[n].flatten().tolist(), heard[n].flatten().tolist(), strict=True)
+        squares = [(ours - theirs) ** 2 for ours, theirs in pairs]
+        assert float(distances[n]) == pytest.approx(sum(squares) / len(squares), rel=1e-5)
 
 
 @pytest.mark.parametrize("norm", ["euclidean", "mean_squared"])
-def test_distance_moves_only_the_local_map(norm: str) -> None:
+def test_distance_moves_only_the_local_map(norm: Regularization) -> None:
     local = torch.randn(1, 3, 2, 2, requires_grad=True)
     heard = torch.randn(1, 3, 2, 2, requires_grad=True)
 
-    feature_distance(local, heard, norm).backward()  # type: ignore[arg-type, no-untyped-call]
+    feature_distances(local, heard, norm).sum().backward()  # type: ignore[no-untyped-call]
 
     assert heard.grad is None
     assert local.grad is not None
@@ -128,7 +200,8 @@ def test_distance_moves_only_the_local_map(norm: str) -> None:
 def test_maps_that_agree_have_finite_gradients() -> None:
     local = torch.ones(1, 3, 2, 2, requires_grad=True)
 
-    feature_distance(local, torch.ones(1, 3, 2, 2), "euclidean").backward()  # type: ignore[no-untyped-call]
+    distance = feature_distances(local, torch.ones(1, 3, 2, 2), "euclidean")
+    distance.sum().backward()  # type: ignore[no-untyped-call]
 
     assert local.grad is not None
     assert not local.grad.any()

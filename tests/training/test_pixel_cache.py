@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from glnet.training.samples import PixelCache
 from PIL import Image
 
 from glnet.data import Sample
@@ -12,7 +11,9 @@ from glnet.errors import DatasetError, RasterError
 from glnet.geometry import Size, Window
 from glnet.raster import open_raster
 from glnet.raster.files import RasterFile
+from glnet.training import images as module
 from glnet.training.augmentation import Turn
+from glnet.training.images import PixelCache
 from tests.training.labelled_files import DESCRIPTION, drawn_labels, labelled, write_pair
 
 IMAGE_BYTES = drawn_labels().size * (3 + 1)
@@ -24,11 +25,11 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[RasterFile]:
     """The images that were opened, in order."""
     files: list[RasterFile] = []
 
-    def opening(sample: Sample) -> RasterFile:
-        files.append(open_raster(sample.image))
+    def opening(path: Path) -> RasterFile:
+        files.append(open_raster(path))
         return files[-1]
 
-    monkeypatch.setattr(Sample, "open_image", opening)
+    monkeypatch.setattr(module, "open_raster", opening)
     return files
 
 

@@ -2,9 +2,13 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
+
+import torch
 
 from glnet.data import SceneSettings, SegmentationFolder, write_dataset
 from glnet.geometry import Size
+from glnet.model.checkpoint import load_model
 from glnet.model.config import Framing
 from glnet.training.config import (
     DataConfig,
@@ -13,10 +17,20 @@ from glnet.training.config import (
     StagesConfig,
     TrainingConfig,
 )
+from glnet.training.progress import Moment
+from glnet.training.run import Watchers
 from tests.model.tiny import ARCHITECTURES
 
 SCENE = Size(160, 128)
 FRAMING = Framing(patch_size=64, thumbnail_size=64, overlap=16)
+STAGES = ("context", "local", "refined")
+
+
+def hear_nothing(moment: Moment) -> None:
+    """A report that nobody reads."""
+
+
+QUIET = Watchers(hear_nothing)
 
 
 def write_scenes(folder: Path, train: int = 2) -> SegmentationFolder:
@@ -33,3 +47,34 @@ def tiny_config(data: Path, output: Path, row: str = "bidirectional") -> Trainin
         stages=StagesConfig(context=replace(stage, images=2), local=stage, refined=stage),
         run=RunConfig(device="cpu"),
     )
+
+
+def with_stages(config: TrainingConfig, *names: str, **changes: Any) -> TrainingConfig:  # noqa: ANN401
+    """The same with only these stages, changed alike; all of them where none is named."""
+    changed = {
+        name: replace(
+            getattr(config.stages, name),
+            **(changes if not names or name in names else {"epochs": 0}),
+        )
+        for name in STAGES
+    }
+    return replace(config, stages=replace(config.stages, **changed))
+
+
+def with_run(config: TrainingConfig, **changes: Any) -> TrainingConfig:  # noqa: ANN401
+    """The same with other keys of ``run``."""
+    return replace(config, run=replace(config.run, **changes))
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    """Of a model on disk."""
+    state: dict[str, torch.Tensor] = load_model(folder).network.state_dict()
+    return state
+
+
+def assert_same_weights(one: Path, other: Path, starting: str = "") -> None:
+    """Bitwise, of all that begins so."""
+    ours, theirs = weights(one), weights(other)
+    kept = [name for name in ours if name.startswith(starting)]
+    assert kept
+    assert [name for name in kept if not torch.equal(ours[name], theirs[name])] == []

@@ -9,7 +9,11 @@ FILE_OF_A_GROUP = "Path to a configuration file."
 """Help of the options that jsonargparse adds for whole groups of keys; nobody needs them."""
 
 REWORDINGS = (
-    # The choices stand beside the option's name, or in the words of its help.
+    (
+        r"type: (?:Union\[)?Literal\[([^\]]*)\](?:,| \|) tuple\[float, \.\.\.\]\]?",
+        r"one of \1, or a list of numbers",
+    ),
+    # Other choices stand beside the option's name, or in the words of its help.
     (r"type: (?:Literal|Optional|Union|list|dict|tuple)\[.*\](?=, (?:default|required)|\)|$)", ""),
     (r"type: int\b", "a whole number"),
     (r"type: float\b", "a number"),

@@ -61,7 +61,8 @@ def build_backbone(
 @lru_cache(maxsize=16)
 def _level_indices(name: str) -> tuple[int, ...]:
     """Which of a network's maps are C2..C5, tried out: what a network promises it may not keep."""
-    trial = timm.create_model(name, features_only=True, pretrained=False).eval()
+    with torch.random.fork_rng(devices=[]):  # a seed must give the same weights at any time
+        trial = timm.create_model(name, features_only=True, pretrained=False).eval()
     strides, channels = _info(trial).reduction(), _info(trial).channels()
     indices = tuple(strides.index(stride) for stride in STRIDES)
     maps = trial.to("meta")(torch.zeros(1, 3, *TRIAL_SIZE, device="meta"))  # nothing is computed

@@ -47,6 +47,39 @@ class WholeCheckpoints(TorchCheckpointIO):
                 raise write_error(path, error.strerror or str(error)) from error
             publish(partial, path, overwrite=True)
 
+    def load_checkpoint(self, path: str | Path, *_: object, **__: object) -> dict[str, Any]:
+        """Read a checkpoint onto the CPU; nothing in it is executed.
+
+        Raises:
+            CheckpointError: If it is damaged, or none of a training.
+        """
+        return read_checkpoint(Path(path))
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """What a checkpoint of a training holds, on the CPU; nothing in it is executed.
+
+    Raises:
+        CheckpointError: If it is damaged, or none of a training.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises whatever a damaged file provokes
+        raise CheckpointError(f"{path} is damaged: {_first_line(error)}; {WAY_OUT}") from error
+    if not isinstance(content, dict) or not content.keys() >= PARTS:
+        raise CheckpointError(f"{path} is no checkpoint of a training; {WAY_OUT}")
+    return content
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)
+
+
+PARTS = {"state_dict", "loops", "optimizer_states", "lr_schedulers", "callbacks"}
+"""What Lightning needs to go on."""
+
+WAY_OUT = "remove it, and its stage begins anew with --resume"
+
 
 class Keeper(Callback):
     """Keeps a stage's last and best moments.
@@ -108,22 +141,6 @@ class Keeper(Callback):
         """The first process's clock decides for all: writing needs every one of them."""
         is_time = time.monotonic() - self._written >= self._interval_s
         return bool(trainer.strategy.broadcast(is_time))
-
-
-def read_checkpoint(path: Path) -> dict[str, Any]:
-    """What a checkpoint holds, on the CPU.
-
-    Raises:
-        CheckpointError: If it is missing or damaged.
-    """
-    try:
-        content: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
-    except Exception as error:  # torch raises whatever a damaged file provokes
-        raise CheckpointError(
-            f"{path} is damaged or missing ({' '.join(str(error).split())[:200]}); "
-            f"remove {path.parent} to train this stage again from its start"
-        ) from error
-    return content
 
 
 def steps_done(path: Path) -> int:

@@ -9,10 +9,10 @@ import torch
 from numpy.typing import NDArray
 
 from glnet.data import LabelledDataset, LabelledSample
-from glnet.errors import ConfigurationError
+from glnet.errors import CheckpointError, ConfigurationError
 from glnet.inference.machine import chosen_device
 from glnet.model.checkpoint import Model, load_model, new_model
-from glnet.model.config import ModelConfig
+from glnet.model.config import ModelConfig, Normalization
 from glnet.model.glnet import GLNet
 from glnet.training.checking import check_framing, check_splits
 from glnet.training.config import StageConfig, TrainingConfig
@@ -76,7 +76,7 @@ class Setup:
                 classes=folder.description.classes,
                 architecture=config.architecture,
                 framing=config.framing,
-                normalization=normalization if given is None else given.config.normalization,
+                normalization=normalization if given is None else _given(given, normalization),
                 training_extent=extent,
             ),
             pretrained=config.run.pretrained and given is None,
@@ -198,6 +198,15 @@ class Setup:
         )
         portions = Portions(labelled, has_thumbnails=self.network.context is not None)
         return Feed(plan, portions, self.config.data.workers)
+
+
+def _given(model: Model, measured: Normalization) -> Normalization:
+    """The normalisation that a model to start from was trained with."""
+    if model.bands != measured.bands:
+        raise CheckpointError(
+            f"start_from takes {model.bands} bands; the images have {measured.bands}"
+        )
+    return model.config.normalization
 
 
 def _model_to_train(config: ModelConfig, *, pretrained: bool) -> Model:

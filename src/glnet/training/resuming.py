@@ -44,10 +44,10 @@ statistics batch normalisation divides (`BatchStatistics`), and for the precisio
 
 
 def new_folder(config: TrainingConfig) -> Path:
-    """Make the folder of a new run, which at once says what is run.
+    """Make the folder of a new run.
 
     Raises:
-        OutputError: If it exists with something in it, or cannot be written.
+        OutputError: If it exists with something in it, or cannot be made.
     """
     output = Path(config.output)
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
@@ -57,8 +57,17 @@ def new_folder(config: TrainingConfig) -> Path:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"cannot make the output folder {output}: {error}") from error
-    write_whole(output / CONFIG, as_yaml(config))
     return output
+
+
+def begin(output: Path, config: TrainingConfig) -> None:
+    """Say in a run's folder what is run; until then it stays empty, free for another try.
+
+    Raises:
+        OutputError: If it cannot be written.
+    """
+    if not (output / CONFIG).exists():
+        write_whole(output / CONFIG, as_yaml(config))
 
 
 def old_folder(config: TrainingConfig) -> Path:

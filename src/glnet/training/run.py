@@ -46,7 +46,7 @@ from glnet.training.keeping import (
 )
 from glnet.training.preparation import Setup, Stage
 from glnet.training.progress import Moment, Report, StageProgress, Steps, unseen
-from glnet.training.resuming import new_folder, old_folder
+from glnet.training.resuming import begin, new_folder, old_folder
 from glnet.training.stages import StageModule
 from glnet.training.starting import as_trained
 from glnet.training.trouble import explained
@@ -126,14 +126,15 @@ def train(
     output = _folder(config, resume=resume)
     setup = Setup(config, folder, watchers.steps)
     stages = setup.stages()
+    diary = Diary(output, setup, [stage.name for stage in stages])
+    if is_first():
+        begin(output, config)
+        diary.begin()
     if setup.absent:
         watchers.note(
             f"no pixel of the training split is {' or '.join(setup.absent)}: "
             "what never occurs cannot be learnt"
         )
-    diary = Diary(output, setup, [stage.name for stage in stages])
-    if is_first():
-        diary.begin()
     for stage in stages:
         if (output / "stages" / stage.name).is_dir():
             _take_weights(setup, output / "stages" / stage.name)
@@ -227,7 +228,8 @@ def _fit(stage: Stage, setup: Setup, watchers: Watchers, diary: Diary) -> None:
             ckpt_path=last if last.is_file() else None,
             weights_only=True,
         )
-        if config.run.weights == "best":
+        # Where no label was looked at, no epoch is better than the last.
+        if config.run.weights == "best" and (checkpoints / BEST).is_file():
             module.load_state_dict(read_checkpoint(checkpoints / BEST)["state_dict"])
 
 
@@ -240,16 +242,18 @@ def _strategy(config: TrainingConfig) -> Any:  # noqa: ANN401 - a name or Lightn
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Lightning's advice on workers, batch sizes and log intervals is not for our users."""
-    logger = logging.getLogger("lightning.pytorch")
-    level = logger.level
-    logger.setLevel(logging.WARNING)
+    loggers = [logging.getLogger(f"lightning.{of}") for of in ("pytorch", "fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.WARNING)
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module="lightning")
             warnings.filterwarnings("ignore", message=".*treespec.*")
             yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 @contextmanager

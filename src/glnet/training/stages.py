@@ -92,11 +92,11 @@ class StageModule(lightning.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule}}
 
     def on_train_start(self) -> None:
-        """Freeze what does not learn, also when a stage goes on in the middle of an epoch."""
-        self.hold()
+        """Begin an epoch also where a stage goes on in the middle of one."""
+        self.on_train_epoch_start()
 
     def on_train_epoch_start(self) -> None:
-        """Freeze again, and decide whether the validation split is looked at after this epoch."""
+        """Freeze what does not learn, and decide whether validation follows this epoch."""
         self.hold()
         self.figures = Figures()
         done = self.current_epoch + 1

@@ -9,6 +9,7 @@ import torch
 
 from glnet.errors import GLNetError, OutputError, TrainingError
 from glnet.inference.machine import MEMORY_WORDS
+from glnet.inference.pixels import LEAST_SIDE
 from glnet.training.config import StageConfig, TrainingConfig
 
 WORKER = "in DataLoader worker process"
@@ -51,21 +52,30 @@ def _memory(error: Exception, stage: str, config: TrainingConfig, of: StageConfi
     known = isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError))
     if not known and not any(word in words for word in MEMORY_WORDS):
         return None
-    return f"out of memory in stage {stage}: {_way_out(stage, config, of)}, and go on with --resume"
+    return f"out of memory in stage {stage}: {_way_out(stage, config, of)}"
 
 
 def _way_out(stage: str, config: TrainingConfig, of: StageConfig) -> str:
-    """Which setting to lower, and to what."""
+    """Which setting to lower, and to what; whether the run can go on with it."""
+    halves = {}
     if of.micro_batch > 1:
-        hint = f"lower stages.{stage}.micro_batch from {of.micro_batch} to {of.micro_batch // 2}"
-        if stage == "refined" and config.run.patch_batch > 1:
-            half = config.run.patch_batch // 2
-            hint += f" and run.patch_batch from {config.run.patch_batch} to {half}"
-        return hint
+        halves[f"stages.{stage}.micro_batch"] = of.micro_batch
+    if stage == "refined" and config.run.patch_batch > 1:
+        halves["run.patch_batch"] = config.run.patch_batch
+    if halves:
+        listed = " and ".join(f"{key} from {now} to {now // 2}" for key, now in halves.items())
+        return f"lower {listed}, {GO_ON}"
+    what, key = ("thumbnail", "thumbnail_size") if stage == "context" else ("patch", "patch_size")
+    alone = f"one {what} at a time is too much"
     if config.run.precision == "32-true":
-        return "one patch at a time is too much; set run.precision: bf16-mixed"
-    side = config.framing.patch_size // 2
-    return f"one patch at a time is too much; start again with framing.patch_size: {side}"
+        return f"{alone}; set run.precision: bf16-mixed, {GO_ON}"
+    half = getattr(config.framing, key) // 2
+    if half > LEAST_SIDE:
+        return f"{alone}; start anew with framing.{key}: {half}"
+    return f"{alone}; start anew with a smaller architecture.backbone"
+
+
+GO_ON = "and go on with --resume"
 
 
 def _lost(words: str, config: TrainingConfig) -> str | None:
@@ -76,6 +86,5 @@ def _lost(words: str, config: TrainingConfig) -> str | None:
     hint = "lower data.workers"
     return (
         f"a process that reads images was {how}, as happens when memory runs out; {hint} from "
-        f"{config.data.workers} or data.cache_mib from {config.data.cache_mib}, "
-        "and go on with --resume"
+        f"{config.data.workers} or data.cache_mib from {config.data.cache_mib}, {GO_ON}"
     )

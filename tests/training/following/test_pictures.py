@@ -16,7 +16,6 @@ from glnet.data import (
     Sample,
     SceneSettings,
     SegmentationFolder,
-    open_labels,
     write_dataset,
     write_scene_geotiff,
 )
@@ -111,22 +110,9 @@ def test_pictures_are_the_comparison_of_the_model_as_it_is(
 
     assert paths == [tmp_path / of.stem / "refined-002.50.png" for of in samples]
     for path, sample in zip(paths, samples, strict=True):
-        with open_raster(sample.image) as raster, open_labels(sample, scenes.description) as truth:
+        with sample.open_image() as raster, sample.open_labels(scenes.description) as truth:
             expected = compare(columns_of(model), raster, truth, Settings(), SIDE)
         np.testing.assert_array_equal(np.asarray(Image.open(path)), expected)
-
-
-def test_an_image_without_a_mask_is_drawn_without_truth(
-    scenes: SegmentationFolder, tmp_path: Path
-) -> None:
-    bare = [replace(of, mask=None) for of in scenes.split("validation")[:1]]
-    model = model_of(scenes)
-
-    (path,) = FixedImages(bare, scenes.description, tmp_path, whole, SETTINGS).draw(model, AT)
-    (full, _) = images(scenes, tmp_path / "full").draw(model, AT)
-
-    panels = [np.asarray(Image.open(of)).shape[1] for of in (path, full)]
-    assert panels[1] - panels[0] == 128 + 6
 
 
 def test_what_trains_later_is_left_out(scenes: SegmentationFolder, tmp_path: Path) -> None:

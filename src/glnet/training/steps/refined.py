@@ -77,7 +77,8 @@ class RefinedStep:
         if task.keeps:
             learn = set(task.look.learn)
             fused = zip(task.places, output.fused, strict=True)
-            image.fused.update((place, of) for place, of in fused if place in learn)
+            # Copied: a part of the batch's map would hold all of it.
+            image.fused.update((place, of.clone()) for place, of in fused if place in learn)
 
     def _refine(self, image: "_Merging") -> "_Merged":
         thumbnail = image.thumbnail.pixels[None]
