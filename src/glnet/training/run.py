@@ -18,7 +18,7 @@ import signal
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -183,7 +183,13 @@ def _take_weights(setup: Setup, folder: Path) -> None:
 def _fit(stage: Stage, config: TrainingConfig, output: Path, watchers: Watchers) -> None:
     module = StageModule(stage.step, stage.config, config.run, stage.feeds)
     checkpoints = output / "checkpoints" / stage.name
-    with _quiet(), _interruptible(), explained(stage.name, config, stage.config):
+    with (
+        _quiet(),
+        _interruptible(),
+        explained(stage.name, config, stage.config),
+        closing(stage.feeds.training),
+        closing(stage.feeds.validation),
+    ):
         trainer = lightning.Trainer(
             accelerator={"cuda": "gpu"}.get(config.run.device, config.run.device),
             devices=config.run.devices,
