@@ -1,5 +1,6 @@
 import json
 import math
+import multiprocessing
 import signal
 from dataclasses import replace
 from pathlib import Path
@@ -329,3 +330,14 @@ def test_the_model_is_as_far_as_it_was_trained(config: TrainingConfig) -> None:
     assert network.refined is None
     assert network.local is not None
     assert_same_weights(Path(config.output) / "model", Path(config.output) / "stages" / "local")
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_processes_that_read_end_with_their_stage(config: TrainingConfig) -> None:
+    seen: list[int] = []
+    several = replace(config, data=replace(config.data, workers=1))
+
+    train(several, Watchers(lambda _: seen.append(len(multiprocessing.active_children()))))
+
+    assert seen == [2] * 3  # one for training, one for validation
+    assert multiprocessing.active_children() == []

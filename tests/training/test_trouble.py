@@ -217,8 +217,10 @@ def test_a_reading_process_that_is_killed_is_told(
 
     line = told(replace(config, data=replace(config.data, workers=1)))
 
-    assert line == (
-        "a process that reads images was killed (Killed), as happens when memory runs out; "
+    how, _, hint = line.partition(", as happens when memory runs out; ")
+    # Torch hears of it by a signal, or finds the process gone.
+    assert how.removeprefix("a process that reads images was ") in {"killed (Killed)", "lost"}
+    assert hint == (
         "lower data.workers from 1 or data.cache_mib from 1024, and go on with --resume"
     )
 

@@ -67,6 +67,11 @@ class Feed:
             yield portion
         self._next = (epoch, step + 1)
 
+    def close(self) -> None:
+        """End the processes that read, with what they have cached; a step would start others."""
+        self._next, self._stream = None, iter(())
+        self._loader._iterator = None  # torch has no public way to end workers that live on
+
 
 def _as_it_is(portion: Any) -> Any:  # noqa: ANN401 - torch expects a list to be joined
     return portion

@@ -19,7 +19,7 @@ import logging
 import signal
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -204,7 +204,13 @@ def _fit(stage: Stage, setup: Setup, watchers: Watchers, diary: Diary) -> None:
     ]
     if is_first():
         callbacks.append(Follower(diary.followed(stage.name, steps_done(last))))
-    with _quiet(), _interruptible(), explained(stage.name, config, stage.config):
+    with (
+        _quiet(),
+        _interruptible(),
+        explained(stage.name, config, stage.config),
+        closing(stage.feeds.training),
+        closing(stage.feeds.validation),
+    ):
         trainer = lightning.Trainer(
             accelerator={"cuda": "gpu"}.get(config.run.device, config.run.device),
             devices=config.run.devices,
