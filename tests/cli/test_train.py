@@ -105,7 +105,10 @@ def test_help_explains_every_key_and_needs_no_training_library() -> None:
         ("{config} --data.flips maybe", "data.flips: expected true or false, got maybe"),
         ("{config} --data photos", "data is a group of keys"),
         ("{config} --data.train nobody", "no split 'nobody'; known are train, validation"),
-        ("{config} --data.folder nowhere", "nowhere/dataset.yaml"),
+        (
+            "{config} --data.folder nowhere",
+            "nowhere does not exist; expected the folder of a dataset",
+        ),
         ("{config} --output", "--output: expected one argument"),
         ("{config} --output {config}/run", "cannot make the output folder {config}/run"),
         ("{config} --output {config}", "{config} exists and is not empty"),

@@ -16,6 +16,8 @@ from glnet.training.progress import Moment
 from glnet.training.run import Watchers, train
 from tests.training.tiny_run import QUIET, tiny_config, with_run, with_stages, write_scenes
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -33,6 +33,7 @@ from tests.training.tiny_run import (
 )
 
 pytestmark = [
+    pytest.mark.usefixtures("undrawn"),
     pytest.mark.skipif(not hasattr(os, "fork"), reason="processes cannot be forked here"),
     pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning"),
 ]
@@ -49,14 +50,16 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def config_in(folder: Path, data: Path) -> TrainingConfig:
     """All that could depend on what came before: luck, light, best weights, a falling rate."""
     config = with_stages(tiny_config(data, folder), epochs=2, images=1, micro_batch=1)
+    config = replace(config, follow=replace(config.follow, pictures=0))
     settings = replace(config.data, photometric=0.2, foreground=0.5)
     run = replace(config.run, checkpoint_minutes=0.0, validate_every=2, weight_decay=1e-3)
     return replace(config, data=settings, run=run)
 
 
 @pytest.fixture(scope="module")
-def undisturbed(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def undisturbed(undrawn: None, data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The model of a run that nothing stopped."""
+    del undrawn
     folder = tmp_path_factory.mktemp("undisturbed") / "run"
     train(config_in(folder, data), QUIET)
     return folder / "model"
@@ -187,18 +190,6 @@ def test_a_finished_run_is_not_trained_again(config: TrainingConfig) -> None:
     assert result.evaluation.images == 1
     assert notes == [f"stage {name} is done already" for name in ("context", "local", "refined")]
     assert (Path(config.output) / "run.json").read_text() == before
-
-
-def test_the_seconds_of_stages_that_were_done_before_are_still_told(
-    config: TrainingConfig,
-) -> None:
-    short = with_stages(config, "context", "local", epochs=1)
-    run_until(after_step("local", 1), short)
-
-    train(short, QUIET, resume=True)
-
-    told = yaml.safe_load((Path(config.output) / "run.json").read_text())
-    assert list(told["stage_seconds"]) == ["context", "local"]
 
 
 @pytest.mark.parametrize("is_there", [False, True])

@@ -28,6 +28,8 @@ from glnet.training.trouble import explained
 from tests.model.tiny import ARCHITECTURES
 from tests.training.tiny_run import QUIET, tiny_config, with_run, with_stages, write_scenes
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 STEPS = {"context": ContextStep, "local": LocalStep, "refined": RefinedStep}
 
 
