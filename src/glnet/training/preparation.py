@@ -82,7 +82,9 @@ class Setup:
             pretrained=config.run.pretrained and given is None,
         )
         self.given: tuple[str, ...] = () if given is None else take_over(self.model, given)
-        cache = PixelCache(config.data.cache_mib * 2**20 // max(1, config.data.workers))
+        # Training and validation have workers of their own.
+        readers = max(1, 2 * config.data.workers)
+        cache = PixelCache(config.data.cache_mib * 2**20 // readers)
         self._images = {
             sample.stem: LabelledImage(
                 sample, folder.description, config.framing, self.model.config.normalization, cache
