@@ -3,8 +3,8 @@
     python benchmarks/same_weights.py [--kills 6] [--folder DIR]
 
 Trains three stages on small drawn scenes through ``glnet train``: undisturbed; killed with SIGKILL
-at random moments and resumed; with two processes. Compares weights and losses, and writes a dated
-file into benchmarks/results. On a CPU, one thread per process.
+at moments spread over the run and resumed; with two processes. Compares weights and losses, and
+writes a dated file into benchmarks/results. On a CPU, one thread per process.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from glnet.data import SceneSettings, write_dataset
 from glnet.geometry import Size
 from glnet.training.following.history import read_history
 
-STAGES = ("context", "local", "refined")
+EPOCHS = {"context": 6, "local": 4, "refined": 4}
 CONFIG = """
 data: {folder: data, cache_mib: 100}
 output: run
@@ -51,10 +51,8 @@ def main() -> None:
     (folder / "config.yaml").write_text(CONFIG)
     scenes = SceneSettings(size=Size(160, 128))
     write_dataset(folder / "data", scenes, {"train": 5, "validation": 2}, 0)
-    began = time.monotonic()
     train(folder, "one")
-    seconds = time.monotonic() - began
-    kills = train_killed(folder, "killed", options.kills, seconds)
+    kills = train_killed(folder, "killed", options.kills)
     train(folder, "two", "--run.devices", "2")
     text = report(folder, kills)
     results = Path(__file__).parent / "results"
@@ -74,11 +72,11 @@ def train(folder: Path, output: str, *more: str) -> None:
     subprocess.run(words, cwd=folder, check=True, env=environment(), capture_output=True)
 
 
-def train_killed(folder: Path, output: str, kills: int, seconds: float) -> list[str]:
-    """Kill at random moments of the whole run's length; returns where each kill struck."""
+def train_killed(folder: Path, output: str, kills: int) -> list[str]:
+    """Kill somewhere behind the ends of epochs spread over the run; returns where each struck."""
     rng, struck = random.Random(0), []
-    start_up = 0.4 * seconds  # Importing and checking, which nothing is lost of.
-    for _ in range(kills):
+    ends = rng.sample(range(sum(EPOCHS.values())), kills)
+    for rows in sorted(ends):
         process = subprocess.Popen(
             command(output, "--resume"),
             cwd=folder,
@@ -86,12 +84,19 @@ def train_killed(folder: Path, output: str, kills: int, seconds: float) -> list[
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        time.sleep(start_up + rng.uniform(0, 0.5 * seconds))
+        while rows_in(folder / output) < rows and process.poll() is None:
+            time.sleep(0.02)
+        time.sleep(rng.uniform(0, 0.3))
         process.kill()
         process.wait()
         struck.append(standing(folder / output))
     train(folder, output, "--resume")
     return struck
+
+
+def rows_in(output: Path) -> int:
+    history = output / "history.csv"
+    return len(history.read_text().splitlines()) - 1 if history.exists() else 0
 
 
 def standing(output: Path) -> str:
@@ -117,7 +122,7 @@ def report(folder: Path, kills: list[str]) -> str:
         "| two processes: of an epoch's loss, relative |",
         "|---|---|---|---|",
     ]
-    for stage in STAGES:
+    for stage in EPOCHS:
         killed, two = (difference(folder, other, stage) for other in ("killed", "two"))
         loss = loss_difference(folder, stage)
         words = "0 (every bit)" if killed == 0 else f"{killed:.1e}"

@@ -70,3 +70,18 @@ def test_json_keeps_letters_as_they_are(capsys: Captured) -> None:
 )
 def test_sizes_have_three_digits(size: int, text: str) -> None:
     assert in_binary_units(size) == text
+
+
+def test_a_phase_named_after_every_image_has_the_time_left_of_all(
+    capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: clock[0])
+
+    display = ProgressDisplay("evaluating")
+    for done in range(4):
+        clock[0] = 20.0 * done
+        display.advance(f"image {done}", done, 10)
+    display.stop()
+
+    assert "image 3 3/10, about 140 s left" in capsys.readouterr().err

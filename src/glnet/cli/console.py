@@ -69,17 +69,20 @@ class ProgressDisplay:
             else None
         )
         self._task = TaskID(0) if self._bar is None else self._bar.add_task(title, total=None)
-        self._phase = ""
+        self._seen = (0, 0)
         self._phase_began = self._last_line = time.monotonic()
         if self._bar is not None:
             self._bar.start()
 
     def advance(self, phase: str, done: int, total: int) -> None:
         """So many steps of a phase are done."""
-        if phase != self._phase:
-            self._phase, self._phase_began = phase, time.monotonic()
+        # A phase may be named after the image at hand: a new one begins where counting does.
+        done_before, total_before = self._seen
+        if done < done_before or total != total_before:
+            self._phase_began = time.monotonic()
             if self._bar is not None:
                 self._bar.reset(self._task)
+        self._seen = (done, total)
         if self._bar is not None:
             text = f"{self._title}: {phase}"
             self._bar.update(self._task, description=text, completed=done, total=total)
