@@ -108,7 +108,8 @@ def test_several_faulty_files_are_named_together(faulty: int, more: str, data: P
     ) as raised:
         check(data)
 
-    listed = ", ".join(str(path) for path in paths[1:5])
+    images = [data / "images" / path.name for path in paths]
+    listed = ", ".join(f"the mask of {path}" for path in images[1:5])
     assert str(raised.value).endswith(f"something is wrong with {listed}{more}, too")
 
 

@@ -61,7 +61,10 @@ def test_options_alone_are_a_configuration() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("colour: 1", "unknown key colour; known here: architecture, data, framing, loss, output,"),
+        (
+            "colour: 1",
+            "unknown key colour; known here: architecture, data, follow, framing, loss, output,",
+        ),
         (
             "run: {sede: 1}",
             "unknown key run.sede; known here: batch_statistics, checkpoint_",

@@ -11,7 +11,6 @@ from glnet.errors import DatasetError, RasterError
 from glnet.geometry import Size, Window
 from glnet.raster import open_raster
 from glnet.raster.files import RasterFile
-from glnet.training import images as module
 from glnet.training.augmentation import Turn
 from glnet.training.images import PixelCache
 from tests.training.labelled_files import DESCRIPTION, drawn_labels, labelled, write_pair
@@ -29,7 +28,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[RasterFile]:
         files.append(open_raster(path))
         return files[-1]
 
-    monkeypatch.setattr(module, "open_raster", opening)
+    monkeypatch.setattr("glnet.data.sample.open_raster", opening)
     return files
 
 

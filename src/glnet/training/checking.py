@@ -25,7 +25,7 @@ NAMED = 5
 
 
 class Fault(NamedTuple):
-    """An image that cannot train, or whose mask cannot, and why."""
+    """An image or a mask that cannot train, and why."""
 
     name: str
     error: GLNetError
@@ -71,11 +71,13 @@ def check_splits(
     found: dict[str, Found] = {}
     bands: int | None = None
     for done, (stem, sample) in enumerate(samples.items(), start=1):
+        name = sample.name
         try:
             size, bands = _read_image(sample, framing, bands)
+            name = f"the mask of {name}"
             found[stem] = Found(size, _label_counts(sample, folder.description))
         except GLNetError as error:
-            faults.append(Fault(sample.name, error))
+            faults.append(Fault(name, error))
         progress(CHECKING, done, len(samples))
     if faults:
         raise _as_one(faults, len(samples))
