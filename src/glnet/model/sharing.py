@@ -2,9 +2,9 @@
 
 The paper concatenates another branch's map to a layer's input (section 3.2.2). Since
 ``conv(concat(own, heard)) = conv_own(own) + conv_heard(heard)``, and since resampling acts on
-space where a 1x1 mix acts on channels, the heard part is mixed at the heard map's own low
-resolution and only then brought to this branch's frame. Nothing upsampled or concatenated is ever
-built; the answer and its gradients are those of the plain form.
+space where a 1x1 mix acts on channels, the heard part is mixed at the heard map's own few rows and
+only then brought to this branch's frame. Nothing upsampled or concatenated is ever built; the
+answer and its gradients are those of the plain form.
 """
 
 import math
@@ -23,8 +23,8 @@ class Heard(NamedTuple):
 
     Attributes:
         map: (N, C, S, T).
-        rows: (N, H, S), or None where the map is already in this frame.
-        columns: (N, W, T), or None likewise.
+        rows: (N, H, S), or (1, H, S) for all alike, or None where the map is already in this frame.
+        columns: (N, W, T), or as with rows.
     """
 
     map: Tensor
@@ -35,8 +35,7 @@ class Heard(NamedTuple):
         """The map in this branch's frame, written out: (N, C, H, W)."""
         if self.rows is None or self.columns is None:
             return self.map
-        across = torch.einsum("ncst,nwt->ncsw", self.map, self.columns)
-        return torch.einsum("ncsw,nhs->nchw", across, self.rows)
+        return _down(_across(self.map, self.columns), self.rows)
 
 
 class HearingConv2d(nn.Module):
@@ -100,21 +99,42 @@ class HearingConv2d(nn.Module):
 def hear(heard: Heard, weight: Tensor) -> Tensor:
     """Convolve a heard map in this branch's frame with zero padding: (N, out, H, W).
 
-    The weight is (out, C, k, k). For every tap, channels mix at the map's own resolution; then the
-    tap's shift, which carries the zero padding, acts together with the resampling matrices.
+    The weight is (out, C, k, k). The map is brought to this frame's columns, where a row of taps is
+    an ordinary convolution; it stays at its own rows, whose taps' shifts, which carry the zero
+    padding, act together with the resampling.
     """
     rows, columns = heard.rows, heard.columns
-    kernel = weight.shape[-1]
+    out, _, kernel, _ = weight.shape
     if rows is None or columns is None:
         return functional.conv2d(heard.map, weight, padding=kernel // 2)
-    taps = weight.permute(2, 3, 0, 1).flatten(0, 2)[..., None, None]  # (k k out, C, 1, 1)
-    mixed = functional.conv2d(heard.map, taps)
-    mixed = torch.unflatten(mixed, 1, (kernel, kernel, weight.shape[0]))  # (N, ky, kx, out, S, T)
-    across = torch.einsum("nyxost,nxwt->nyosw", mixed, _taps(columns, kernel))
-    return torch.einsum("nyosw,nyhs->nohw", across, _taps(rows, kernel))
+    if kernel == 1:  # No tap reaches beside its cell, so mixing may come before any resampling.
+        return Heard(functional.conv2d(heard.map, weight), rows, columns).resampled()
+    taps = weight.transpose(1, 2).flatten(0, 1)[:, :, None]  # (out ky, C, 1, kx)
+    mixed = functional.conv2d(_across(heard.map, columns), taps, padding=(0, kernel // 2))
+    return _down(torch.unflatten(mixed, 1, (out, kernel)).flatten(2, 3), _taps(rows, kernel))
+
+
+def _across(of: Tensor, columns: Tensor) -> Tensor:
+    """Resample (N, C, S, T) along its rows: (N, C, S, W)."""
+    lines = torch.bmm(of.flatten(1, 2), columns.transpose(1, 2).expand(len(of), -1, -1))
+    return lines.unflatten(1, of.shape[1:3])
+
+
+def _down(of: Tensor, rows: Tensor) -> Tensor:
+    """Resample (N, C, S, W) along its columns: (N, C, H, W).
+
+    Patch by patch, or for all at once where they have the same matrix: so the matrix is applied to
+    every channel as it lies, and nothing is rearranged.
+    """
+    channels = of.shape[1]
+    if len(rows) == 1:
+        answer = torch.bmm(rows.expand(len(of) * channels, -1, -1), of.flatten(0, 1))
+        return answer.unflatten(0, of.shape[:2])
+    each = zip(rows, of.unbind(), strict=True)
+    return torch.stack([torch.bmm(by.expand(channels, -1, -1), one) for by, one in each])
 
 
 def _taps(matrix: Tensor, kernel: int) -> Tensor:
-    """The matrix under every tap's shift: (N, k, rows, columns)."""
+    """The matrix under every tap's shift, side by side: (N, rows, k columns)."""
     offsets = range(-(kernel // 2), kernel // 2 + 1)
-    return torch.stack([shifted(matrix, offset) for offset in offsets], dim=1)
+    return torch.cat([shifted(matrix, offset) for offset in offsets], dim=2)
