@@ -17,6 +17,9 @@ from torch.nn import functional
 
 from glnet.model.resampling import shifted
 
+FEW_CHANNELS = 10
+"""Up to so many channels out, mixing first is the faster way (measured on a CPU, 512 in)."""
+
 
 class Heard(NamedTuple):
     """A map of another frame and the matrices that bring it here: ``rows map columnsᵀ``.
@@ -70,15 +73,15 @@ class HearingConv2d(nn.Module):
             ValueError: If the number of heard maps is not the one it was built for.
         """
         weights = self._weights(1 + len(heard))
-        answer = functional.conv2d(own, weights[0], self.bias, padding=self._padding)
+        answer = _convolve(own, weights[0], self.bias)
         for weight, other in zip(weights[1:], heard, strict=True):
-            answer = answer + hear(other, weight)
+            answer += hear(other, weight)  # in place: another map of this size would cost its room
         return answer
 
     def own_part(self, own: Tensor) -> Tensor:
         """What the own map adds, the bias included: (N, out, H, W)."""
         weight = self.weight[:, : self.channels[0]]
-        return functional.conv2d(own, weight, self.bias, padding=self._padding)
+        return _convolve(own, weight, self.bias)
 
     def heard_part(self, *heard: Heard) -> Tensor:
         """What the heard maps add, without the bias: (N, out, H, W)."""
@@ -86,14 +89,25 @@ class HearingConv2d(nn.Module):
         parts = [hear(other, weight) for weight, other in zip(weights, heard, strict=True)]
         return torch.stack(parts).sum(dim=0) if len(parts) > 1 else parts[0]
 
-    @property
-    def _padding(self) -> int:
-        return self.weight.shape[-1] // 2
-
     def _weights(self, maps: int) -> tuple[Tensor, ...]:
         if maps != len(self.channels):
             raise ValueError(f"expected {len(self.channels) - 1} heard maps, got {maps - 1}")
         return torch.split(self.weight, list(self.channels), dim=1)
+
+
+def _convolve(own: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """An ordinary zero-padded convolution: (N, out, H, W).
+
+    To few channels, such as classes, channels mix first and the taps are added up after: libraries
+    convolve to so few at half the speed.
+    """
+    out, _, kernel, _ = weight.shape
+    if kernel == 1 or out > FEW_CHANNELS:
+        return functional.conv2d(own, weight, bias, padding=kernel // 2)
+    taps = weight.flip(2, 3).permute(0, 2, 3, 1).flatten(0, 2)  # (out ky kx, C)
+    mixed = functional.conv2d(own, taps[..., None, None])
+    answer = functional.fold(mixed.flatten(2), own.shape[-2:], kernel, padding=kernel // 2)
+    return answer + bias.to(answer.dtype)[:, None, None]
 
 
 def hear(heard: Heard, weight: Tensor) -> Tensor:
