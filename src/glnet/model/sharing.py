@@ -113,9 +113,8 @@ def _convolve(own: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 def hear(heard: Heard, weight: Tensor) -> Tensor:
     """Convolve a heard map in this branch's frame with zero padding: (N, out, H, W).
 
-    The weight is (out, C, k, k). The map is brought to this frame's columns, where a row of taps is
-    an ordinary convolution; it stays at its own rows, whose taps' shifts, which carry the zero
-    padding, act together with the resampling.
+    The weight is (out, C, k, k). Channels mix at the map's own rows, and at its own columns too if
+    these are few; the taps' shifts, which carry the zero padding, act together with the resampling.
     """
     rows, columns = heard.rows, heard.columns
     out, _, kernel, _ = weight.shape
@@ -123,9 +122,30 @@ def hear(heard: Heard, weight: Tensor) -> Tensor:
         return functional.conv2d(heard.map, weight, padding=kernel // 2)
     if kernel == 1:  # No tap reaches beside its cell, so mixing may come before any resampling.
         return Heard(functional.conv2d(heard.map, weight), rows, columns).resampled()
+    mix = _mix_first if _has_few_columns(heard.map, columns) else _mix_in_columns
+    mixed = torch.unflatten(mix(heard.map, columns, weight), 1, (out, kernel))
+    return _down(mixed.flatten(2, 3), _taps(rows, kernel))
+
+
+def _has_few_columns(of: Tensor, columns: Tensor) -> bool:
+    """Whether mixing first takes half the multiply-adds; if not, rearranging would cost more."""
+    channels, cells, width = of.shape[1], of.shape[-1], columns.shape[-2]
+    return 2 * cells * (channels + width) < channels * width
+
+
+def _mix_first(of: Tensor, columns: Tensor, weight: Tensor) -> Tensor:
+    """Mix (N, C, S, T) for every tap, then bring it to this frame's columns: (N, out ky, S, W)."""
+    out, _, kernel, _ = weight.shape
+    taps = weight.permute(0, 2, 3, 1).flatten(0, 2)[..., None, None]  # (out ky kx, C, 1, 1)
+    mixed = torch.unflatten(functional.conv2d(of, taps), 1, (out * kernel, kernel))
+    beside = mixed.transpose(2, 3).flatten(3)  # (N, out ky, S, kx T)
+    return _across(beside, _taps(columns, kernel))
+
+
+def _mix_in_columns(of: Tensor, columns: Tensor, weight: Tensor) -> Tensor:
+    """Bring (N, C, S, T) to this frame's columns, then mix a row's taps: (N, out ky, S, W)."""
     taps = weight.transpose(1, 2).flatten(0, 1)[:, :, None]  # (out ky, C, 1, kx)
-    mixed = functional.conv2d(_across(heard.map, columns), taps, padding=(0, kernel // 2))
-    return _down(torch.unflatten(mixed, 1, (out, kernel)).flatten(2, 3), _taps(rows, kernel))
+    return functional.conv2d(_across(of, columns), taps, padding=(0, weight.shape[-1] // 2))
 
 
 def _across(of: Tensor, columns: Tensor) -> Tensor:
