@@ -75,6 +75,40 @@ def test_hearing_equals_convolving_the_concatenation_gradients_included(
         torch.testing.assert_close(of, by)
 
 
+@pytest.mark.parametrize("cells", [1, 2, 3, 20])
+@pytest.mark.parametrize("out", [3, 11])
+def test_few_and_many_cells_and_channels_out_go_different_ways_to_one_answer(
+    cells: int, out: int
+) -> None:
+    torch.manual_seed(cells)
+    own, heard = _number(2, 8, 12, 16), [_heard((8, 5, cells), 2, 12, 16)]
+    conv = HearingConv2d(8, [8], out, 3).double()
+    torch.nn.init.normal_(conv.bias)
+    inputs = [own, heard[0].map, conv.weight, conv.bias]
+    towards = torch.randn(2, out, 12, 16, dtype=torch.float64)
+
+    answer, expected = conv(own, *heard), _plain(conv, own, heard)
+
+    torch.testing.assert_close(answer, expected)
+    found = torch.autograd.grad((answer * towards).sum(), inputs)
+    wanted = torch.autograd.grad((expected * towards).sum(), inputs)
+    for of, by in zip(found, wanted, strict=True):
+        torch.testing.assert_close(of, by)
+
+
+def test_one_matrix_is_that_of_every_patch() -> None:
+    one = _heard((8, 5, 2), 1, 12, 16)
+    assert one.rows is not None
+    assert one.columns is not None
+    of, own = _number(3, 8, 5, 2), _number(3, 8, 12, 16)
+    conv = HearingConv2d(8, [8], 3, 3).double()
+
+    answer = conv(own, Heard(of, one.rows, one.columns))
+
+    each = Heard(of, one.rows.expand(3, -1, -1), one.columns.expand(3, -1, -1))
+    torch.testing.assert_close(answer, conv(own, each))
+
+
 @few
 @given(kernels, st.integers(0, 2**31))
 def test_hearing_a_published_crop_equals_cutting_resizing_and_convolving(

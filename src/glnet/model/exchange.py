@@ -103,7 +103,7 @@ class Exchange:
 
 
 class Merger:
-    """Collects the local branch's maps into maps of the thumbnail's frame, in float32.
+    """Collects the local branch's maps into maps of the thumbnail's frame, at least in float32.
 
     Args:
         exchange: The raster's way between frames.
@@ -117,7 +117,11 @@ class Merger:
             for row in range(len(exchange.rows.starts))
             for column in range(len(exchange.columns.starts))
         }
-        self._canvas = like.map(lambda _, of: torch.zeros_like(of[0], dtype=torch.float32))
+        self._canvas = like.map(
+            lambda _, of: torch.zeros_like(
+                of[0], dtype=torch.promote_types(of.dtype, torch.float32)
+            )
+        )
 
     def add(self, features: BranchFeatures, patches: Sequence[PatchIndex]) -> None:
         """Add a batch of patches.

@@ -114,13 +114,13 @@ def _enlarge(heard: Heard, finest: Tensor) -> Heard:
     """Follow the way into this level's frame by the bilinear step to the finest level's."""
     if heard.rows is None and heard.map.shape[-2:] == finest.shape[-2:]:
         return heard
-    (height, width), batch = finest.shape[-2:], finest.shape[0]
+    height, width = finest.shape[-2:]
     rows = bilinear_step(_height_here(heard), height, heard.map)
     columns = bilinear_step(_width_here(heard), width, heard.map)
     return Heard(
         heard.map,
-        rows.expand(batch, -1, -1) if heard.rows is None else rows @ heard.rows,
-        columns.expand(batch, -1, -1) if heard.columns is None else columns @ heard.columns,
+        rows[None] if heard.rows is None else rows @ heard.rows,
+        columns[None] if heard.columns is None else columns @ heard.columns,
     )
 
 

@@ -26,13 +26,13 @@ def focal_sums(
         class_weights: The weight w (K,) of every true class; 1 by default.
 
     Returns:
-        (N,) in float32; p is the probability of the true class.
+        (N,), at least in float32; p is the probability of the true class.
     """
     if logits.shape[-2:] != labels.shape[-2:]:
         logits = functional.interpolate(logits, labels.shape[-2:], mode="bilinear")
     labels = labels.long()
     entropy = functional.cross_entropy(
-        logits.float(), labels, ignore_index=IGNORE_INDEX, reduction="none"
+        precise(logits), labels, ignore_index=IGNORE_INDEX, reduction="none"
     )
     # Never 0, where a gamma between 0 and 1 has no gradient.
     doubt = (1 - torch.exp(-entropy)).clamp_min(torch.finfo(entropy.dtype).eps)
@@ -76,8 +76,13 @@ def feature_distances(local: Tensor, heard: Tensor, norm: Regularization) -> Ten
 
     See `Regularization` for the two norms.
     """
-    difference = local.float() - heard.detach().float()
+    difference = precise(local) - precise(heard.detach())
     if norm == "mean_squared":
         return difference.square().flatten(1).mean(dim=1)
     lengths: Tensor = torch.linalg.vector_norm(difference.flatten(1), dim=1)
     return lengths / math.sqrt(difference[0].numel())
+
+
+def precise(of: Tensor) -> Tensor:
+    """The same in float32, or in float64 if it is: half precision is not for adding up."""
+    return of.to(torch.promote_types(of.dtype, torch.float32))

@@ -11,7 +11,7 @@ from glnet.model.exchange import Exchange, Merger, PatchIndex
 from glnet.model.glnet import GLNet
 from glnet.model.resampling import Sampling
 from glnet.training.images import Thumbnail
-from glnet.training.losses import label_counts
+from glnet.training.losses import label_counts, precise
 from glnet.training.portions import Opening, Portion
 from glnet.training.steps.step import (
     Backward,
@@ -83,7 +83,7 @@ class RefinedStep:
     def _refine(self, image: "_Merging") -> "_Merged":
         thumbnail = image.thumbnail.pixels[None]
         refined = self.network.see_again(thumbnail, image.merger.merged(thumbnail.dtype))
-        return _Merged(refined, refined.fused.detach().float().requires_grad_())
+        return _Merged(refined, precise(refined.fused.detach()).requires_grad_())
 
     def _answer(self, portion: Portion, labels: Tensor, backward: Backward | None) -> Seen:
         image, merged, task = opened(self._merging), opened(self._merged), portion.task
@@ -147,4 +147,4 @@ class _Merged(NamedTuple):
         """A scalar whose gradient in the branch is what the leaf has gathered, unscaled."""
         if self.leaf.grad is None:
             return self.refined.fused.new_zeros(())
-        return (self.refined.fused.float() * (self.leaf.grad / scale)).sum()
+        return (precise(self.refined.fused) * (self.leaf.grad / scale)).sum()

@@ -1,0 +1,1 @@
+"""What is timed or weighed: ``python -m benchmarks.<name>``; results are dated files."""
