@@ -151,7 +151,7 @@ def _mix_in_columns(of: Tensor, columns: Tensor, weight: Tensor) -> Tensor:
 def _across(of: Tensor, columns: Tensor) -> Tensor:
     """Resample (N, C, S, T) along its rows: (N, C, S, W)."""
     lines = torch.bmm(of.flatten(1, 2), columns.transpose(1, 2).expand(len(of), -1, -1))
-    return lines.unflatten(1, of.shape[1:3])
+    return torch.unflatten(lines, 1, of.shape[1:3])
 
 
 def _down(of: Tensor, rows: Tensor) -> Tensor:
@@ -163,7 +163,7 @@ def _down(of: Tensor, rows: Tensor) -> Tensor:
     channels = of.shape[1]
     if len(rows) == 1:
         answer = torch.bmm(rows.expand(len(of) * channels, -1, -1), of.flatten(0, 1))
-        return answer.unflatten(0, of.shape[:2])
+        return torch.unflatten(answer, 0, of.shape[:2])
     each = zip(rows, of.unbind(), strict=True)
     return torch.stack([torch.bmm(by.expand(channels, -1, -1), one) for by, one in each])
 

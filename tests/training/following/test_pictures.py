@@ -27,7 +27,6 @@ from glnet.model.checkpoint import Model
 from glnet.model.exchange import Exchange
 from glnet.raster import Raster, open_raster
 from glnet.raster.protocol import Pixels
-from glnet.training.following import pictures
 from glnet.training.following.loggers import build_loggers
 from glnet.training.following.pictures import (
     SIDE,
@@ -215,6 +214,8 @@ def test_no_more_than_a_strip_of_a_large_image_is_read_at_once(
     size = Size(300, 320)
     image, mask = tmp_path / "large.tif", tmp_path / "large_mask.tif"
     write_scene_geotiff(image, mask, SceneSettings(size), seed=1)
+    blank = tmp_path / "blank.png"
+    Image.fromarray(np.zeros((300, 320), np.uint8)).save(blank)
     description = DatasetDescription(CLASSES, IndexEncoding())
     areas: list[int] = []
 
@@ -230,8 +231,10 @@ def test_no_more_than_a_strip_of_a_large_image_is_read_at_once(
             monkeypatch.setattr(raster, "read", counted)
             yield raster
 
-    monkeypatch.setattr(pictures, "open_raster", watched)
-    drawer = FixedImages([Sample("large", image)], description, tmp_path / "p", whole, SETTINGS)
+    monkeypatch.setattr("glnet.data.sample.open_raster", watched)
+    drawer = FixedImages(
+        [Sample("large", image, mask)], description, tmp_path / "p", whole, SETTINGS
+    )
     drawer.draw(tiny_model(), AT)
 
     assert len(areas) > 40
