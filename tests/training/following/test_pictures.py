@@ -233,7 +233,7 @@ def test_no_more_than_a_strip_of_a_large_image_is_read_at_once(
 
     monkeypatch.setattr("glnet.data.sample.open_raster", watched)
     drawer = FixedImages(
-        [Sample("large", image, mask)], description, tmp_path / "p", whole, SETTINGS
+        [Sample("large", image, blank)], description, tmp_path / "p", whole, SETTINGS
     )
     drawer.draw(tiny_model(), AT)
 
