@@ -26,8 +26,11 @@ check: $(READY)  ## style, types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+BENCHMARKS := training_step training_memory micro_batch waiting
+
 bench: $(READY)  ## measure, and write dated files to benchmarks/results; IMAGE=... to name one
-	$(BIN)/python benchmarks/scene.py $(IMAGE)
+	$(BIN)/python -m benchmarks.scene $(IMAGE)
+	for name in $(BENCHMARKS); do $(BIN)/python -m benchmarks.$$name || exit 1; done
 
 format: $(READY)  ## mend what ruff can
 	$(BIN)/ruff check --fix .

@@ -142,14 +142,15 @@ def ask(module: str, *words: object) -> str:
 def heading(title: str, packages: Sequence[str] = ("torch", "timm")) -> str:
     """Title, date, machine, versions, commit, and how to do it again."""
     versions = ", ".join(f"{name} {version(name)}" for name in packages)
-    module = Path(sys.argv[0]).stem
+    words = [Path(of).name if Path(of).exists() else of for of in sys.argv]
+    again = " ".join([Path(words[0]).stem, *words[1:]])
     return f"""# {title}
 
 - date: {datetime.now(UTC):%Y-%m-%d}, commit {_commit()}
 - machine: {_processor()}, {torch.get_num_threads()} threads, {platform.system()}; load while it \
 ran: {os.getloadavg()[1]:.1f}
 - Python {platform.python_version()}, {versions}
-- again: `python -m benchmarks.{" ".join([module, *sys.argv[1:]])}`
+- again: `python -m benchmarks.{again}`
 """
 
 

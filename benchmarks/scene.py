@@ -1,6 +1,6 @@
 """Bidirectional prediction of one image with ResNet-50, beside the bare backbone on its patches.
 
-    python benchmarks/scene.py [IMAGE] [--patch-batch 1] [--rounds 3]
+    python -m benchmarks.scene [IMAGE] [--patch-batch 1] [--rounds 3]
 
 Without an image, a scene of 2448x2448 is drawn. Weights are fresh: they do not change the cost.
 Both are run in turn in one process, the ratio is taken round by round; peak host memory comes from
@@ -9,21 +9,14 @@ a process of its own for each. Writes a dated file into benchmarks/results.
 
 import argparse
 import json
-import os
-import platform
-import statistics
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from benchmarks.common import CPU, ask, heading, interleaved, ratios, spread, write_result
 from glnet.data import ClassInfo, SceneSettings, make_scene
 from glnet.geometry import Size, strips
 from glnet.inference.machine import peak_host_bytes
@@ -34,8 +27,6 @@ from glnet.model.config import Architecture, Framing, ModelConfig
 from glnet.raster import ArrayRaster, Raster, open_raster
 
 CLASSES = tuple(ClassInfo(f"class {k}", (30 * k, 255 - 30 * k, 128)) for k in range(7))
-RESULTS = Path(__file__).parent / "results"
-CPU = torch.device("cpu")
 
 
 def main() -> None:
@@ -49,11 +40,7 @@ def main() -> None:
         _print_peak(options)
         return
     values = _measure(options)
-    text = _table(values)
-    RESULTS.mkdir(exist_ok=True)
-    target = RESULTS / f"{datetime.now(UTC):%Y-%m-%d}-scene.md"
-    target.write_text(text)
-    print(text, f"\nwritten to {target}", sep="\n")
+    write_result("scene", _table(values))
 
 
 def _measure(options: argparse.Namespace) -> dict[str, object]:
@@ -61,15 +48,9 @@ def _measure(options: argparse.Namespace) -> dict[str, object]:
     with ExitStack() as files:
         raster = _raster(options.image, files)
         runs = _runs(model, raster, options.patch_batch)
-        seconds: dict[str, list[float]] = {name: [] for name in runs}
         _warm_up(model)
-        for _ in range(options.rounds):
-            for name, run in runs.items():
-                began = time.perf_counter()
-                run()
-                seconds[name].append(time.perf_counter() - began)
+        seconds = interleaved(runs, options.rounds)
         size, patches = raster.size, len(model.config.framing.grid(raster.size))
-    ratios = [a / b for a, b in zip(seconds["glnet"], seconds["backbone"], strict=True)]
     peaks = {name: _peak(name, options) for name in ("nothing", "backbone", "glnet")}
     return {
         "image": options.image.name if options.image else "drawn scene",
@@ -77,7 +58,7 @@ def _measure(options: argparse.Namespace) -> dict[str, object]:
         "patches": patches,
         "patch_batch": options.patch_batch,
         "seconds": seconds,
-        "ratios": ratios,
+        "ratios": ratios(seconds["glnet"], seconds["backbone"]),
         "peak_mib": peaks,
     }
 
@@ -139,59 +120,35 @@ def _print_peak(options: argparse.Namespace) -> None:
 
 
 def _peak(name: str, options: argparse.Namespace) -> float:
-    command = [sys.executable, __file__, "--peak-of", name]
-    command += ["--patch-batch", str(options.patch_batch)]
-    command += [str(options.image)] if options.image else []
-    answer = subprocess.run(command, check=True, capture_output=True, text=True)
-    return float(json.loads(answer.stdout.strip().splitlines()[-1]))
+    words: list[object] = ["--peak-of", name, "--patch-batch", options.patch_batch]
+    words += [options.image.absolute()] if options.image else []
+    return float(json.loads(ask("benchmarks.scene", *words)))
 
 
 def _table(values: dict[str, object]) -> str:
     seconds, peaks = values["seconds"], values["peak_mib"]
     assert isinstance(seconds, dict)
     assert isinstance(peaks, dict)
-    ratios = values["ratios"]
-    assert isinstance(ratios, list)
-    head = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=Path(__file__).parent,
-    ).stdout.strip()
+    each = values["ratios"]
+    assert isinstance(each, list)
     rows = "\n".join(
-        f"| {title} | {statistics.median(seconds[name]):.1f} "
-        f"({min(seconds[name]):.1f} to {max(seconds[name]):.1f}) | {peaks[name]:.0f} "
+        f"| {title} | {spread(seconds[name], 1)} | {peaks[name]:.0f} "
         f"| {peaks[name] - peaks['nothing']:.0f} |"
         for title, name in (
             ("bare ResNet-50 on the same patches", "backbone"),
             ("GLNet, bidirectional, labels", "glnet"),
         )
     )
-    return f"""# Bidirectional prediction of one image, ResNet-50, 7 classes
-
-- date: {datetime.now(UTC):%Y-%m-%d}, commit {head or "unknown"}
-- machine: {_processor()}, {torch.get_num_threads()} threads, {platform.system()}
-- Python {platform.python_version()}, torch {version("torch")}, timm {version("timm")}
+    return f"""{heading("Bidirectional prediction of one image, ResNet-50, 7 classes").rstrip()}
 - image: {values["image"]}, {values["size"]}, {values["patches"]} patches of 508 px, batch \
 {values["patch_batch"]}, float32
 
-| | seconds, median (range) of {len(ratios)} | peak host MiB | above model and imports |
+| | seconds, median (range) of {len(each)} | peak host MiB | above model and imports |
 |---|---|---|---|
 {rows}
 
-Ratio of the two, round by round: {statistics.median(ratios):.2f} \
-({min(ratios):.2f} to {max(ratios):.2f}).
+Ratio of the two, round by round: {spread(each)}.
 """
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        name = next(line.split(":", 1)[1].strip() for line in lines if "model name" in line)
-    except (OSError, StopIteration):
-        name = platform.processor()
-    return f"{name}, {os.cpu_count()} cores"
 
 
 if __name__ == "__main__":
