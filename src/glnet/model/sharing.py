@@ -104,8 +104,7 @@ def _convolve(own: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     out, _, kernel, _ = weight.shape
     if kernel == 1 or out > FEW_CHANNELS:
         return functional.conv2d(own, weight, bias, padding=kernel // 2)
-    taps = weight.flip(2, 3).permute(0, 2, 3, 1).flatten(0, 2)  # (out ky kx, C)
-    mixed = functional.conv2d(own, taps[..., None, None])
+    mixed = _mixed(own, weight.flip(2, 3).permute(0, 2, 3, 1).flatten(0, 2))  # (N, out ky kx, H, W)
     answer = functional.fold(mixed.flatten(2), own.shape[-2:], kernel, padding=kernel // 2)
     return answer + bias.to(answer.dtype)[:, None, None]
 
@@ -121,7 +120,7 @@ def hear(heard: Heard, weight: Tensor) -> Tensor:
     if rows is None or columns is None:
         return functional.conv2d(heard.map, weight, padding=kernel // 2)
     if kernel == 1:  # No tap reaches beside its cell, so mixing may come before any resampling.
-        return Heard(functional.conv2d(heard.map, weight), rows, columns).resampled()
+        return Heard(_mixed(heard.map, weight.flatten(1)), rows, columns).resampled()
     mix = _mix_first if _has_few_columns(heard.map, columns) else _mix_in_columns
     mixed = torch.unflatten(mix(heard.map, columns, weight), 1, (out, kernel))
     return _down(mixed.flatten(2, 3), _taps(rows, kernel))
@@ -136,8 +135,8 @@ def _has_few_columns(of: Tensor, columns: Tensor) -> bool:
 def _mix_first(of: Tensor, columns: Tensor, weight: Tensor) -> Tensor:
     """Mix (N, C, S, T) for every tap, then bring it to this frame's columns: (N, out ky, S, W)."""
     out, _, kernel, _ = weight.shape
-    taps = weight.permute(0, 2, 3, 1).flatten(0, 2)[..., None, None]  # (out ky kx, C, 1, 1)
-    mixed = torch.unflatten(functional.conv2d(of, taps), 1, (out * kernel, kernel))
+    taps = weight.permute(0, 2, 3, 1).flatten(0, 2)  # (out ky kx, C)
+    mixed = torch.unflatten(_mixed(of, taps), 1, (out * kernel, kernel))
     beside = mixed.transpose(2, 3).flatten(3)  # (N, out ky, S, kx T)
     return _across(beside, _taps(columns, kernel))
 
@@ -146,6 +145,15 @@ def _mix_in_columns(of: Tensor, columns: Tensor, weight: Tensor) -> Tensor:
     """Bring (N, C, S, T) to this frame's columns, then mix a row's taps: (N, out ky, S, W)."""
     taps = weight.transpose(1, 2).flatten(0, 1)[:, :, None]  # (out ky, C, 1, kx)
     return functional.conv2d(_across(of, columns), taps, padding=(0, weight.shape[-1] // 2))
+
+
+def _mixed(of: Tensor, weight: Tensor) -> Tensor:
+    """Mix the channels of (N, C, S, T) by (out, C): a 1x1 convolution, (N, out, S, T).
+
+    As a matrix product: on a CPU that is up to twice as fast as the library's convolution.
+    """
+    lines = torch.bmm(weight.expand(len(of), -1, -1), of.flatten(2))
+    return torch.unflatten(lines, 2, of.shape[2:])
 
 
 def _across(of: Tensor, columns: Tensor) -> Tensor:
