@@ -17,12 +17,12 @@ from glnet.geometry import Size, Window
 from glnet.model.branch import BranchOutput
 from glnet.model.features import BranchFeatures, Levels
 from glnet.model.fpn import FPN
-from glnet.model.glnet import GLNet
+from glnet.model.glnet import GLNet, required
 from glnet.model.sharing import HearingConv2d
 from glnet.training.config import LossConfig
 from glnet.training.portions import Portion
 from glnet.training.steps import Backward, Losses, Seen
-from glnet.training.steps.step import opened, required
+from glnet.training.steps.step import opened
 
 Crop = Callable[[Tensor, Tensor], Tensor]
 """Brings a context map (1, C, S, T) to the frame and size of a local map (P, ?, H, W)."""

@@ -38,10 +38,10 @@ from benchmarks.plain_step import PlainLocalStep
 from glnet.data import SceneSettings, write_dataset
 from glnet.geometry import Size
 from glnet.model.config import Architecture, Framing
+from glnet.model.glnet import required
 from glnet.training.config import StageConfig, TrainingConfig
 from glnet.training.portions import Portion
 from glnet.training.steps import Step
-from glnet.training.steps.step import required
 
 FULL = Architecture(sharing="global_to_local")
 SMALL = replace(FULL, backbone="resnet18", fpn_width=16, refined_width=8)

@@ -8,6 +8,7 @@ GLNetError
 ├── ConfigurationError (ValueError)  a setting that is unknown, of the wrong type or impossible
 ├── TrainingError (RuntimeError)  a training that cannot go on
 ├── CheckpointError (ValueError)  a model folder or published file that does not load
+├── CollapseError (ValueError)    a network whose head cannot be multiplied out
 └── InputMismatchError (ValueError)  an image that a model cannot take
 """
 
@@ -42,6 +43,10 @@ class TrainingError(GLNetError, RuntimeError):
 
 class CheckpointError(GLNetError, ValueError):
     """A model folder or a published file that does not load."""
+
+
+class CollapseError(GLNetError, ValueError):
+    """A network whose head is not known to be linear, so that it cannot be multiplied out."""
 
 
 class InputMismatchError(GLNetError, ValueError):

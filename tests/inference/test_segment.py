@@ -21,7 +21,7 @@ from glnet.errors import (
 from glnet.inference.segment import segment, segment_file
 from glnet.inference.streaming import Prediction, Settings
 from glnet.model.checkpoint import Model, save_model
-from glnet.model.glnet import GLNet
+from glnet.model.fpn import FPN
 from glnet.raster import Palette, open_raster
 from tests.inference.pictures import picture
 from tests.model.tiny import tiny_model
@@ -188,7 +188,7 @@ MEMORY_ERRORS = [
 def test_a_lack_of_memory_is_told_with_a_way_out(
     error: Exception, model: Model, scene: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(GLNet, "see_patches", _raiser(error))
+    monkeypatch.setattr(FPN, "layers", _raiser(error))
 
     with pytest.raises(ConfigurationError, match="lower the patch batch"):
         segment_file(scene, tmp_path / "labels.tif", model, Settings(patch_batch=8))
@@ -201,7 +201,7 @@ def test_a_lack_of_memory_is_told_with_a_way_out(
 def test_other_errors_of_torch_stay_what_they_are(
     model: Model, scene: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(GLNet, "see_patches", _raiser(RuntimeError("shapes differ")))
+    monkeypatch.setattr(FPN, "layers", _raiser(RuntimeError("shapes differ")))
 
     with pytest.raises(RuntimeError, match="shapes differ"):
         segment_file(scene, tmp_path / "labels.tif", model, Settings())
@@ -225,7 +225,7 @@ def test_devices_that_are_not_there_are_refused(device: str, model: Model) -> No
 def test_unknown_numbers_are_refused(model: Model) -> None:
     settings = replace(Settings(), precision="fp16")  # type: ignore[arg-type]
 
-    with pytest.raises(ConfigurationError, match="one of float32, bfloat16, float16, got fp16"):
+    with pytest.raises(ConfigurationError, match="one of auto, float32, bfloat16, float16, got fp16"):
         segment_file("a.tif", "b.tif", model, settings)
 
 

@@ -43,7 +43,7 @@ def build_parser() -> ArgumentParser:
         metavar="N",
         help="how many of the worst images the report shows, and of the best",
     )
-    add_running_options(parser)
+    add_running_options(parser, precision="float32")
     parser.add_argument("--overwrite", action="store_true", help="replace a report that exists")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     return parser

@@ -8,8 +8,8 @@ if TYPE_CHECKING:
     from glnet.inference.streaming import Settings
 
 
-def add_running_options(parser: ArgumentParser) -> None:
-    """Add ``--device``, ``--precision``, ``--patch-batch`` and ``--tta``."""
+def add_running_options(parser: ArgumentParser, precision: str) -> None:
+    """Add ``--device``, ``--precision`` and its default, ``--patch-batch``, ``--tta``, ...."""
     parser.add_argument(
         "--device",
         default="auto",
@@ -17,9 +17,9 @@ def add_running_options(parser: ArgumentParser) -> None:
     )
     parser.add_argument(
         "--precision",
-        type=Literal["float32", "bfloat16", "float16"],
-        default="float32",
-        help="in which numbers it computes",
+        type=Literal["auto", "float32", "bfloat16", "float16"],
+        default=precision,
+        help="in which numbers it computes: auto is bfloat16 or float16 where the device has them",
     )
     parser.add_argument(
         "--patch-batch",
@@ -35,6 +35,11 @@ def add_running_options(parser: ArgumentParser) -> None:
         help="test-time augmentation: average over the image flipped (4 ways), in quarter turns "
         "(4) or both (8); takes as many times as long",
     )
+    parser.add_argument(
+        "--no-collapse",
+        action="store_true",
+        help="compute the head as it was trained, for comparison: slower, the same answer",
+    )
 
 
 def running_settings(options: Namespace) -> "Settings":
@@ -46,4 +51,5 @@ def running_settings(options: Namespace) -> "Settings":
         precision=options.precision,
         patch_batch=options.patch_batch,
         turns=options.tta,
+        collapse=not options.no_collapse,
     )

@@ -33,7 +33,7 @@ def build_parser() -> ArgumentParser:
         action="store_true",
         help="also write <output>_overlay.png, the image with its labels on top",
     )
-    add_running_options(parser)
+    add_running_options(parser, precision="auto")
     parser.add_argument("--overwrite", action="store_true", help="replace results that exist")
     parser.add_argument("--json", action="store_true", help="print the reports as JSON")
     return parser
@@ -77,6 +77,8 @@ class _Display:
         self.close()
         if not self._is_quiet:
             say(closing_line(report))
+            if report.note is not None:
+                say(report.note)
 
     def fails(self, failure: "SegmentFailure") -> None:
         self.close()
@@ -94,6 +96,7 @@ def closing_line(report: "SegmentReport") -> str:
         f"{report.output}: {report.height}x{report.width}",
         f"{report.seconds:.1f} s",
         f"{report.megapixels_per_second:.3g} megapixels/s",
+        f"{report.precision} on {report.device}",
     ]
     if report.peak_host_bytes is not None:
         parts.append(f"peak memory {in_binary_units(report.peak_host_bytes)}")

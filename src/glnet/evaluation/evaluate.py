@@ -37,9 +37,11 @@ from glnet.evaluation.report import (
 )
 from glnet.evaluation.report_folder import About, check_folder, write_folder
 from glnet.geometry import strips
+from glnet.inference.forming import form_of
 from glnet.inference.machine import resolved
 from glnet.inference.streaming import Answer, Settings, answers_of, predict
 from glnet.model.checkpoint import Model, load_model
+from glnet.model.forms import Form
 
 ImageProgress = Callable[[str, int, int], None]
 """Told the image that is next, how many are done and how many there are."""
@@ -105,10 +107,11 @@ def evaluate(
     protocol = PROTOCOLS[rules.protocol]
     protocol.check(class_names(model))
     check_files(samples, description, model.bands, progress)
-    found = []
+    settings = resolved(settings)
+    form, found = form_of(model, settings).form, []
     for done, sample in enumerate(samples):
         progress(sample.stem, done, len(samples))
-        found.append(_count(model, sample, description, settings))
+        found.append(_count(model, form, sample, description, settings))
     progress("", len(samples), len(samples))
     evaluation = judged(found, samples, class_names(model), rules)
     if not evaluation.pixels:
@@ -205,14 +208,18 @@ def class_names(model: Model) -> list[str]:
 
 
 def _count(
-    model: Model, sample: LabelledSample, description: DatasetDescription, settings: Settings
+    model: Model,
+    form: Form,
+    sample: LabelledSample,
+    description: DatasetDescription,
+    settings: Settings,
 ) -> CountsOfAnswers:
     """Count all answers for an image; labels go where the answers are, strip by strip."""
     device = torch.device(settings.device)
     counted = {answer: Confusion(model.num_classes, device) for answer in answers_of(model)}
     with (
         opened(sample, description) as (raster, labels),
-        predict(model, raster, settings, tuple(counted)) as prediction,
+        predict(model, raster, settings, tuple(counted), form=form) as prediction,
     ):
         for strip in strips(raster.size, prediction.strip_height()):
             truth = torch.from_numpy(labels.read(strip)).to(device)

@@ -10,7 +10,7 @@ from typing import get_args
 import torch
 
 from glnet.errors import ConfigurationError
-from glnet.inference.streaming import Precision, Settings
+from glnet.inference.settings import Precision, Settings
 
 PROCESS_STATUS = Path("/proc/self/status")
 PEAK_LINE = "VmHWM:"
@@ -20,16 +20,48 @@ MEMORY_WORDS = ("can't allocate memory", "not enough memory", "out of memory", "
 """How torch and the libraries below it say so in errors of no kind of their own."""
 
 
+NATIVE_BFLOAT16 = ("avx512_bf16", "amx_bf16", "bf16", "arm_bf16")
+"""What CPUs that compute in bfloat16 by themselves say of it; others imitate it, very slowly."""
+
+
 def resolved(settings: Settings) -> Settings:
-    """The same settings with ``auto`` replaced by the device that this machine has.
+    """The same settings with ``auto`` replaced by what this machine has.
 
     Raises:
-        ConfigurationError: If there is no such device or precision.
+        ConfigurationError: If there is no such device, or it lacks that precision.
     """
-    if settings.precision not in get_args(Precision):
+    device = chosen_device(settings.device)
+    return replace(settings, device=device, precision=chosen_precision(settings.precision, device))
+
+
+def chosen_precision(name: Precision, device: str) -> Precision:
+    """The precision of that name; for ``auto`` the fastest in which the device computes by itself.
+
+    Raises:
+        ConfigurationError: If the device lacks it, or there is none of that name.
+    """
+    if name not in get_args(Precision):
         known = ", ".join(get_args(Precision))
-        raise ConfigurationError(f"precision must be one of {known}, got {settings.precision}")
-    return replace(settings, device=chosen_device(settings.device))
+        raise ConfigurationError(f"precision must be one of {known}, got {name}")
+    is_gpu = torch.device(device).type == "cuda"
+    if name == "auto":
+        if has_bfloat16(device):
+            return "bfloat16"
+        return "float16" if is_gpu else "float32"
+    if name == "float16" and not is_gpu:
+        raise ConfigurationError(
+            "float16 is for GPUs; on a CPU choose float32, bfloat16 or auto (--precision)"
+        )
+    return name
+
+
+def has_bfloat16(device: str) -> bool:
+    """Whether a device computes in bfloat16 by itself."""
+    if torch.device(device).type == "cuda":
+        with torch.cuda.device(device):
+            return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    known = torch.cpu.get_capabilities()
+    return any(known.get(of, False) for of in NATIVE_BFLOAT16)
 
 
 def chosen_device(name: str) -> str:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from types import TracebackType
 from typing import Literal, Self
 
@@ -14,17 +13,9 @@ from torch import Tensor
 from glnet.geometry import PatchGrid, Size, Window
 from glnet.inference.scratch import Scratch
 from glnet.inference.stitching import stitch, stretch
+from glnet.model.answers import Answer
 from glnet.model.resampling import Sampling
 from glnet.raster import UPRIGHT, Turn
-
-
-class Answer(StrEnum):
-    """Whose answer: the paper's global, local and aggregated segmentation (section 3.2.3)."""
-
-    GLOBAL = "global"
-    LOCAL = "local"
-    AGGREGATED = "aggregated"
-
 
 Turns = Literal["none", "flips", "quarters", "all"]
 """In which ways a raster is laid before the network sees it; the scores are averaged."""

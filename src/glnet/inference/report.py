@@ -24,6 +24,8 @@ class SegmentReport:
         precision: In which numbers the network computed.
         turns: In which ways the image was laid; the scores were averaged.
         context: What the global branch saw at once.
+        form: ``collapsed`` where the linear head was multiplied out, ``plain`` as it was trained.
+        note: What else there is to know, in one line.
     """
 
     image: str
@@ -41,6 +43,8 @@ class SegmentReport:
     precision: str
     turns: str = "none"
     context: Literal["whole image"] = "whole image"
+    form: str = "plain"
+    note: str | None = None
 
     def to_dict(self) -> dict[str, object]:
         """Plain values, for JSON."""

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from glnet.errors import GLNetError
 from glnet.geometry import Size, Window, strips
+from glnet.inference.forming import Formed, form_of
 from glnet.inference.jobs import Job, check_job, plan_jobs
 from glnet.inference.machine import (
     explained_memory,
@@ -29,15 +30,8 @@ from glnet.inference.report import (
     Unwatched,
     Watcher,
 )
-from glnet.inference.streaming import (
-    Precision,
-    Prediction,
-    Progress,
-    Settings,
-    answers_of,
-    predict,
-    quiet,
-)
+from glnet.inference.settings import Precision, Progress, Settings, quiet
+from glnet.inference.streaming import Prediction, answers_of, predict
 from glnet.model.checkpoint import Model, load_model
 from glnet.raster import ArrayRaster, LabelWriter, Raster, open_raster, write_picture
 
@@ -49,7 +43,7 @@ def segment(
     model: Model | str | Path,
     *,
     device: str = "auto",
-    precision: Precision = "float32",
+    precision: Precision = "auto",
     patch_batch: int = 4,
     turns: Turns = "none",
 ) -> Labels:
@@ -60,7 +54,7 @@ def segment(
             model was trained on (0..255 for 8-bit pictures).
         model: As loaded, or its folder.
         device: ``auto`` (a GPU if there is one), ``cpu``, ``cuda`` or ``cuda:1``.
-        precision: In which numbers the network computes.
+        precision: In which numbers the network computes, see `Settings`.
         patch_batch: How many patches enter the network at once.
         turns: Test-time augmentation, see `Settings`.
 
@@ -117,6 +111,20 @@ def segment_file(  # noqa: PLR0913 - what, where to, by whom and how; each may b
     """
     job = Job(image, Path(output), None if overlay is None else Path(overlay))
     settings, model = resolved(settings), _loaded(model)
+    formed = form_of(model, settings)
+    return _segmented(job, model, settings, formed, overwrite=overwrite, progress=progress)
+
+
+def _segmented(
+    job: Job,
+    model: Model,
+    settings: Settings,
+    formed: Formed,
+    *,
+    overwrite: bool,
+    progress: Progress,
+) -> SegmentReport:
+    image = job.image
     begin = time.perf_counter()
     forget_peak_device_bytes(settings.device)
     with explained_memory(str(image), settings), open_raster(image) as raster:
@@ -124,7 +132,7 @@ def segment_file(  # noqa: PLR0913 - what, where to, by whom and how; each may b
         tally = _Tally(raster.size, model)
         with (
             _writer(job, raster, model, overwrite) as writer,
-            predict(model, raster, settings, progress=progress) as prediction,
+            predict(model, raster, settings, (), progress, formed.form) as prediction,
         ):
             for strip, labels in _label_strips(prediction, model, settings):
                 writer.write(labels)
@@ -133,7 +141,7 @@ def segment_file(  # noqa: PLR0913 - what, where to, by whom and how; each may b
         if job.overlay is not None:
             picture = tally.picture.over(raster, [info.color for info in model.config.classes])
             write_picture(job.overlay, picture, overwrite)
-    return _report(job, tally, model, settings, time.perf_counter() - begin)
+    return _report(job, tally, model, settings, formed, time.perf_counter() - begin)
 
 
 def segment_files(  # noqa: PLR0913 - as `segment_file`
@@ -165,19 +173,14 @@ def segment_files(  # noqa: PLR0913 - as `segment_file`
     settings = resolved(settings)
     model = _loaded(model)
     jobs = plan_jobs(images, output, has_overlay=has_overlay)
+    formed = form_of(model, settings)
     watcher = watcher or Unwatched()
     reports, failures = [], []
     for job in jobs:
         watcher.starts(str(job.image))
         try:
-            report = segment_file(
-                job.image,
-                job.output,
-                model,
-                settings,
-                overlay=job.overlay,
-                overwrite=overwrite,
-                progress=watcher.advances,
+            report = _segmented(
+                job, model, settings, formed, overwrite=overwrite, progress=watcher.advances
             )
         except GLNetError as error:
             failures.append(SegmentFailure(str(job.image), str(error)))
@@ -236,7 +239,12 @@ def _writer(job: Job, raster: Raster, model: Model, overwrite: bool) -> LabelWri
 
 
 def _report(
-    job: Job, tally: _Tally, model: Model, settings: Settings, seconds: float
+    job: Job,
+    tally: _Tally,
+    model: Model,
+    settings: Settings,
+    formed: Formed,
+    seconds: float,
 ) -> SegmentReport:
     names = [info.name for info in model.config.classes]
     has_patches = model.network.local is not None
@@ -255,4 +263,6 @@ def _report(
         device=settings.device,
         precision=settings.precision,
         turns=settings.turns,
+        form=formed.name,
+        note=formed.note,
     )

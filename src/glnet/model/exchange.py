@@ -132,9 +132,9 @@ class Merger:
         if len(set(patches)) < len(patches) or not self._missing.issuperset(patches):
             raise ValueError("a patch can be merged only once")
         self._missing.difference_update(patches)
-        with torch.autocast(self._canvas.backbone[0].device.type, enabled=False):
-            for canvas, maps in zip(self._canvas, features, strict=True):
-                for target, own in zip(canvas, maps, strict=True):
+        for canvas, maps in zip(self._canvas, features, strict=True):
+            for target, own in zip(canvas, maps, strict=True):
+                with torch.autocast(target.device.type, enabled=False):
                     self._exchange.spread(target, own, patches)
 
     def merged(self, dtype: torch.dtype) -> HeardFeatures:

@@ -1,6 +1,6 @@
 """What one branch offers another: a map per layer and pyramid level."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -25,7 +25,10 @@ class Layer(StrEnum):
 
 
 class BranchFeatures(NamedTuple):
-    """Everything one branch offers another, in the order the layers run."""
+    """Everything one branch offers another, in the order the layers run.
+
+    A layer that nobody hears may be empty.
+    """
 
     backbone: Levels
     top_down: Levels
@@ -37,6 +40,11 @@ class BranchFeatures(NamedTuple):
         return BranchFeatures(
             *(tuple(change(level, of) for level, of in enumerate(levels)) for levels in self)
         )
+
+    def only(self, layers: Collection[Layer]) -> "BranchFeatures":
+        """The same without the maps of other layers."""
+        kept = (of if layer in layers else () for layer, of in zip(Layer, self, strict=True))
+        return BranchFeatures(*kept)
 
 
 class HeardFeatures(NamedTuple):

@@ -4,6 +4,7 @@ After the backbone there is no activation and no normalisation: everything here 
 (section 4.1; widths 256 and 128 are the published ones).
 """
 
+import copy
 from collections.abc import Collection, Sequence
 
 import torch
@@ -63,12 +64,36 @@ class FPN(nn.Module):
         self, backbone: Levels, heard: HeardFeatures | None
     ) -> tuple[BranchFeatures, Tensor]:
         """Turn C2..C5 into all shared maps and the fused map (N, 4 refined_width, H/4, W/4)."""
+        features = self.layers(backbone, heard)
+        finest, others = self.fused_of(features.refined, heard)
+        if self.fuse is None:
+            return features, torch.cat([finest, *(other.resampled() for other in others)], dim=1)
+        return features, self.fuse(finest, *others)
+
+    def layers(self, backbone: Levels, heard: HeardFeatures | None) -> BranchFeatures:
+        """All maps that a branch shares, from its C2..C5."""
         lateral = self._layer(self.lateral, backbone, heard, Layer.BACKBONE)
         top_down = _add_downwards(lateral)
         smooth = self._layer(self.smooth, top_down, heard, Layer.TOP_DOWN)
         refined = self._layer(self.refine, smooth, heard, Layer.SMOOTH)
-        features = BranchFeatures(backbone, top_down, smooth, refined)
-        return features, self._fused(refined, heard)
+        return BranchFeatures(backbone, top_down, smooth, refined)
+
+    def fused_of(
+        self, refined: Levels, heard: HeardFeatures | None
+    ) -> tuple[Tensor, tuple[Heard, ...]]:
+        """What the fused map is made of: the finest map, and all others with the way there."""
+        finest = refined[0]
+        own = [_enlarge(Heard(of), finest) for of in refined[1:]]
+        if Layer.REFINED not in self.listens_to:
+            return finest, tuple(own)
+        others = [_enlarge(other, finest) for other in _listen(heard, Layer.REFINED)]
+        return finest, (*own, *others)
+
+    def without_fusion(self) -> "FPN":
+        """The same layers, not copied, without the one that makes the fused map."""
+        other = copy.copy(self)
+        other._modules = {**self._modules, "fuse": None}
+        return other
 
     def _layer(
         self,
@@ -83,15 +108,6 @@ class FPN(nn.Module):
         return tuple(
             conv(of, other) for conv, of, other in zip(convolutions, own, others, strict=True)
         )
-
-    def _fused(self, refined: Levels, heard: HeardFeatures | None) -> Tensor:
-        finest = refined[0]
-        coarser = [_enlarge(Heard(of), finest) for of in refined[1:]]
-        if self.fuse is None:
-            return torch.cat([finest, *(other.resampled() for other in coarser)], dim=1)
-        others = [_enlarge(other, finest) for other in _listen(heard, Layer.REFINED)]
-        fused: Tensor = self.fuse(finest, *coarser, *others)
-        return fused
 
 
 def _listen(heard: HeardFeatures | None, layer: Layer) -> tuple[Heard, ...]:

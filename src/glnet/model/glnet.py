@@ -6,6 +6,7 @@ training.
 """
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 from torch import Tensor, nn
 
@@ -13,6 +14,8 @@ from glnet.model.branch import Branch, BranchOutput
 from glnet.model.exchange import Exchange, PatchIndex
 from glnet.model.features import BranchFeatures, HeardFeatures
 from glnet.model.sharing import HearingConv2d
+
+T = TypeVar("T")
 
 
 class GLNet(nn.Module):
@@ -68,3 +71,14 @@ class GLNet(nn.Module):
             raise ValueError("this network has no refined branch")
         output: BranchOutput = self.refined(thumbnail, lambda _: merged)
         return output
+
+
+def required(part: T | None, name: str) -> T:
+    """A part that what is asked for cannot do without.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    if part is None:
+        raise ValueError(f"this needs a network that has its {name}; this one has not")
+    return part

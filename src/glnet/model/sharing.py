@@ -73,7 +73,7 @@ class HearingConv2d(nn.Module):
             ValueError: If the number of heard maps is not the one it was built for.
         """
         weights = self._weights(1 + len(heard))
-        answer = _convolve(own, weights[0], self.bias)
+        answer = convolve(own, weights[0], self.bias)
         for weight, other in zip(weights[1:], heard, strict=True):
             answer += hear(other, weight)  # in place: another map of this size would cost its room
         return answer
@@ -81,7 +81,7 @@ class HearingConv2d(nn.Module):
     def own_part(self, own: Tensor) -> Tensor:
         """What the own map adds, the bias included: (N, out, H, W)."""
         weight = self.weight[:, : self.channels[0]]
-        return _convolve(own, weight, self.bias)
+        return convolve(own, weight, self.bias)
 
     def heard_part(self, *heard: Heard) -> Tensor:
         """What the heard maps add, without the bias: (N, out, H, W)."""
@@ -95,8 +95,8 @@ class HearingConv2d(nn.Module):
         return torch.split(self.weight, list(self.channels), dim=1)
 
 
-def _convolve(own: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """An ordinary zero-padded convolution: (N, out, H, W).
+def convolve(own: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """An ordinary zero-padded convolution of odd sides: (N, out, H, W).
 
     To few channels, such as classes, channels mix first and the taps are added up after: libraries
     convolve to so few at half the speed.
@@ -104,9 +104,9 @@ def _convolve(own: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     out, _, kernel, _ = weight.shape
     if kernel == 1 or out > FEW_CHANNELS:
         return functional.conv2d(own, weight, bias, padding=kernel // 2)
-    mixed = _mixed(own, weight.flip(2, 3).permute(0, 2, 3, 1).flatten(0, 2))  # (N, out ky kx, H, W)
+    mixed = mix_channels(own, taps_apart(weight.flip(2, 3)))
     answer = functional.fold(mixed.flatten(2), own.shape[-2:], kernel, padding=kernel // 2)
-    return answer + bias.to(answer.dtype)[:, None, None]
+    return answer if bias is None else answer + bias.to(answer.dtype)[:, None, None]
 
 
 def hear(heard: Heard, weight: Tensor) -> Tensor:
@@ -120,10 +120,45 @@ def hear(heard: Heard, weight: Tensor) -> Tensor:
     if rows is None or columns is None:
         return functional.conv2d(heard.map, weight, padding=kernel // 2)
     if kernel == 1:  # No tap reaches beside its cell, so mixing may come before any resampling.
-        return Heard(_mixed(heard.map, weight.flatten(1)), rows, columns).resampled()
-    mix = _mix_first if _has_few_columns(heard.map, columns) else _mix_in_columns
-    mixed = torch.unflatten(mix(heard.map, columns, weight), 1, (out, kernel))
+        return Heard(mix_channels(heard.map, weight.flatten(1)), rows, columns).resampled()
+    if _has_few_columns(heard.map, columns):
+        mixed = mix_channels(heard.map, taps_apart(weight))
+        return move(mixed, _taps(rows, kernel), _taps(columns, kernel), out)
+    mixed = torch.unflatten(_mix_in_columns(heard.map, columns, weight), 1, (out, kernel))
     return _down(mixed.flatten(2, 3), _taps(rows, kernel))
+
+
+def taps_apart(weight: Tensor) -> Tensor:
+    """A convolution's weight (out, C, k, l) as one that only mixes channels: (out k l, C)."""
+    return weight.permute(0, 2, 3, 1).flatten(0, 2)
+
+
+def move(mixed: Tensor, rows: Tensor, columns: Tensor, out: int) -> Tensor:
+    """Bring maps that were mixed for every tap apart to their places, and add up: (N, out, H, W).
+
+    Args:
+        mixed: (N, out k l, S, T), as mixed by `taps_apart`.
+        rows: (N or 1, H, k S): the way of each of the k taps, side by side.
+        columns: (N or 1, W, l T).
+        out: Channels of the answer.
+    """
+    down, across = rows.shape[-1] // mixed.shape[-2], columns.shape[-1] // mixed.shape[-1]
+    taps = torch.unflatten(mixed, 1, (out * down, across))
+    beside = taps.transpose(2, 3).flatten(3)  # (N, out k, S, l T)
+    placed = torch.unflatten(_across(beside, columns), 1, (out, down))
+    return _down(placed.flatten(2, 3), rows)
+
+
+def hear_mixed(heard: Heard, kernel: int) -> Tensor:
+    """`hear` for a map that was mixed by `taps_apart` in its own frame: (N, out, H, W).
+
+    Raises:
+        ValueError: If there is no way into this frame.
+    """
+    if heard.rows is None or heard.columns is None:
+        raise ValueError("a mixed map is brought to its place by matrices; there are none")
+    out = heard.map.shape[1] // kernel**2
+    return move(heard.map, _taps(heard.rows, kernel), _taps(heard.columns, kernel), out)
 
 
 def _has_few_columns(of: Tensor, columns: Tensor) -> bool:
@@ -132,22 +167,13 @@ def _has_few_columns(of: Tensor, columns: Tensor) -> bool:
     return 2 * cells * (channels + width) < channels * width
 
 
-def _mix_first(of: Tensor, columns: Tensor, weight: Tensor) -> Tensor:
-    """Mix (N, C, S, T) for every tap, then bring it to this frame's columns: (N, out ky, S, W)."""
-    out, _, kernel, _ = weight.shape
-    taps = weight.permute(0, 2, 3, 1).flatten(0, 2)  # (out ky kx, C)
-    mixed = torch.unflatten(_mixed(of, taps), 1, (out * kernel, kernel))
-    beside = mixed.transpose(2, 3).flatten(3)  # (N, out ky, S, kx T)
-    return _across(beside, _taps(columns, kernel))
-
-
 def _mix_in_columns(of: Tensor, columns: Tensor, weight: Tensor) -> Tensor:
     """Bring (N, C, S, T) to this frame's columns, then mix a row's taps: (N, out ky, S, W)."""
     taps = weight.transpose(1, 2).flatten(0, 1)[:, :, None]  # (out ky, C, 1, kx)
     return functional.conv2d(_across(of, columns), taps, padding=(0, weight.shape[-1] // 2))
 
 
-def _mixed(of: Tensor, weight: Tensor) -> Tensor:
+def mix_channels(of: Tensor, weight: Tensor) -> Tensor:
     """Mix the channels of (N, C, S, T) by (out, C): a 1x1 convolution, (N, out, S, T).
 
     As a matrix product: on a CPU that is up to twice as fast as the library's convolution.

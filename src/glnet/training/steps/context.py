@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from glnet.model.glnet import GLNet
+from glnet.model.glnet import GLNet, required
 from glnet.training.losses import label_counts
 from glnet.training.portions import Portion
-from glnet.training.steps.step import Backward, Objective, Seen, descended, required
+from glnet.training.steps.step import Backward, Objective, Seen, descended
 
 
 class ContextStep:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from glnet.model.branch import BranchOutput
 from glnet.model.exchange import Exchange, Merger, PatchIndex
-from glnet.model.glnet import GLNet
+from glnet.model.glnet import GLNet, required
 from glnet.model.resampling import Sampling
 from glnet.training.images import Thumbnail
 from glnet.training.losses import label_counts, precise
@@ -19,7 +19,6 @@ from glnet.training.steps.step import (
     Seen,
     descended,
     opened,
-    required,
     see_context,
 )
 

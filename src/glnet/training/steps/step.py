@@ -100,17 +100,6 @@ def descended(losses: Losses, backward: Backward | None, logits: Tensor, labels:
     return Seen({name: of.detach() for name, of in losses.items()}, logits.detach(), labels)
 
 
-def required(part: T | None, name: str) -> T:
-    """A part that a stage cannot do without.
-
-    Raises:
-        ValueError: If there is none.
-    """
-    if part is None:
-        raise ValueError(f"this stage needs a network that has its {name}; this one has not")
-    return part
-
-
 def opened(state: T | None) -> T:
     """What a step remembers of the image at hand.
 

@@ -1,0 +1,53 @@
+"""How a prediction runs."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from glnet.errors import ConfigurationError
+from glnet.inference.prediction import TURNS, Turns
+
+Progress = Callable[[str, int, int], None]
+"""Told the phase, how many of its steps are done, and how many there are."""
+
+
+Precision = Literal["auto", "float32", "bfloat16", "float16"]
+"""In which numbers the network computes; sums over patches are float32 always."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How a prediction runs; only ``turns`` changes the answer beyond rounding.
+
+    Attributes:
+        device: Such as ``cpu``, ``cuda`` or ``cuda:1``.
+        precision: In which numbers the network computes; ``auto`` is the fastest in which this
+            device computes by itself.
+        patch_batch: How many patches enter the network at once.
+        scratch: Folder for the scratch file; the system's temporary one by default.
+        turns: Test-time augmentation: in which ways the raster is laid (``flips`` and ``quarters``
+            are 4 ways, ``all`` 8); the scores are averaged. Each way costs the time and the
+            scratch space of a whole prediction.
+        collapse: Whether the linear head is multiplied out; the answer is the same up to rounding.
+
+    Raises:
+        ConfigurationError: If the batch is under 1, or no ways have that name.
+    """
+
+    device: str = "cpu"
+    precision: Precision = "float32"
+    patch_batch: int = 4
+    scratch: Path | None = None
+    turns: Turns = "none"
+    collapse: bool = True
+
+    def __post_init__(self) -> None:
+        if self.patch_batch < 1:
+            raise ConfigurationError(f"patch batch must be at least 1, got {self.patch_batch}")
+        if self.turns not in TURNS:
+            raise ConfigurationError(f"turns must be one of {', '.join(TURNS)}, got {self.turns}")
+
+
+def quiet(phase: str, done: int, total: int) -> None:
+    """Progress that nobody sees."""

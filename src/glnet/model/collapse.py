@@ -1,0 +1,242 @@
+"""The prediction form of a network whose head is linear.
+
+Behind the backbones there is no activation, so convolutions multiply out: the fusion of a pyramid
+followed by the aggregation or a classifier needs no map of 512 channels (`consecutive.py`), what
+the aggregation takes of the thumbnail is mixed down to classes before any patch hears it, and batch
+normalisation is folded into the backbones' convolutions. What nobody asks for is not computed.
+Answers are those of the plain form up to rounding, at every pixel.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from glnet.errors import CollapseError
+from glnet.model.answers import Answer
+from glnet.model.branch import Branch, Listen
+from glnet.model.consecutive import ConsecutiveConv2d
+from glnet.model.exchange import Exchange, PatchIndex
+from glnet.model.features import BranchFeatures, HeardFeatures, Layer
+from glnet.model.folding import folded
+from glnet.model.forms import PatchOutput, WholeOutput, answers_of, shared_layers
+from glnet.model.fpn import FPN
+from glnet.model.glnet import GLNet, required
+from glnet.model.moving import moved
+from glnet.model.sharing import HearingConv2d, hear_mixed, taps_apart
+
+FAR = "far"
+"""The ending that mixes what the aggregation takes of the thumbnail."""
+
+
+class CollapsedBranch(nn.Module):
+    """A branch with other endings than its fused map.
+
+    Args:
+        backbone: C2..C5.
+        fpn: Its layers.
+        endings: By name, each from the refined maps (own, heard 1, ...) to few channels.
+    """
+
+    def __init__(self, backbone: nn.Module, fpn: FPN, endings: Mapping[str, nn.Module]) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.fpn = fpn
+        self.endings = nn.ModuleDict(endings)
+
+    def forward(
+        self, pixels: Tensor, listen: Listen | None, wanted: Collection[str]
+    ) -> tuple[BranchFeatures, dict[str, Tensor]]:
+        """All shared maps, and the wanted endings (N, channels, H/4, W/4)."""
+        own = self.backbone(pixels)
+        heard = None if listen is None else listen(own)
+        features = self.fpn.layers(own, heard)
+        finest, others = self.fpn.fused_of(features.refined, heard)
+        return features, {name: self.endings[name](finest, *others) for name in wanted}
+
+
+class CollapsedForm:
+    """A network as `collapse` leaves it. One branch at a time is on the device.
+
+    Args:
+        branches: By the attribute's name in `GLNet`.
+        answers: As `Form.answers`.
+        shared: The layers that one branch hears of another.
+        device: Where to compute.
+        dtype: In which numbers.
+    """
+
+    def __init__(
+        self,
+        branches: Mapping[str, CollapsedBranch],
+        answers: tuple[Answer, ...],
+        shared: frozenset[Layer],
+        device: torch.device | str,
+        dtype: torch.dtype,
+    ) -> None:
+        self.answers = answers
+        self._branches = branches
+        self._shared = shared
+        self._device = device
+        self._dtype = dtype
+        self._there: _There | None = None
+
+    @property
+    def hears_patches(self) -> bool:
+        """Whether there is a refined branch."""
+        return "refined" in self._branches
+
+    def see_whole(self, thumbnail: Tensor, wanted: Collection[Answer]) -> WholeOutput:
+        """As `Form.see_whole`."""
+        return self._whole("context", thumbnail, None, () if self.hears_patches else wanted)
+
+    def see_patches(
+        self,
+        pixels: Tensor,
+        whole: WholeOutput | None,
+        exchange: Exchange,
+        places: Sequence[PatchIndex],
+        wanted: Collection[Answer],
+    ) -> PatchOutput:
+        """As `Form.see_patches`."""
+        branch = self._at("local")
+        hears = whole is not None and bool(branch.fpn.listens_to)
+        listen = exchange.listener(whole.features, places) if hears and whole is not None else None
+        ends = {Answer.LOCAL, Answer.AGGREGATED} & set(wanted)
+        features, scores = branch(pixels, listen, ends)
+        return PatchOutput(features.only(self._shared if self.hears_patches else ()), scores)
+
+    def see_again(
+        self, thumbnail: Tensor, merged: HeardFeatures, wanted: Collection[Answer]
+    ) -> WholeOutput:
+        """As `Form.see_again`."""
+        return self._whole("refined", thumbnail, lambda _: merged, wanted)
+
+    def far_part(
+        self,
+        whole: WholeOutput,
+        exchange: Exchange,
+        frame: torch.Size,
+        places: Sequence[PatchIndex],
+    ) -> Tensor:
+        """As `Form.far_part`."""
+        return hear_mixed(exchange.hear(required(whole.far, "far part"), frame, places), 3)
+
+    def _whole(
+        self, name: str, thumbnail: Tensor, listen: Listen | None, wanted: Collection[Answer]
+    ) -> WholeOutput:
+        ends = {Answer.GLOBAL: Answer.GLOBAL, Answer.AGGREGATED: FAR}
+        asked = [ends[answer] for answer in wanted if answer in ends]
+        features, found = self._at(name)(thumbnail, listen, asked)
+        heard = features.only(self._shared if name == "context" else ())
+        return WholeOutput(heard, found.get(Answer.GLOBAL), found.get(FAR))
+
+    def _at(self, name: str) -> CollapsedBranch:
+        """A branch on the device; the one before has gone."""
+        if self._there is None or self._there.name != name:
+            self._there = None
+            branch = moved(self._branches[name], self._device, self._dtype).eval()
+            self._there = _There(name, branch)
+        return self._there.branch
+
+
+class _There(NamedTuple):
+    name: str
+    branch: CollapsedBranch
+
+
+def collapse(
+    network: GLNet,
+    bands: int,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
+) -> CollapsedForm:
+    """Multiply out what is linear.
+
+    Args:
+        network: Trained; not changed.
+        bands: Of the images.
+        device: Where to compute.
+        dtype: In which numbers.
+
+    Raises:
+        CollapseError: If a part of the head is not what `build_glnet` makes, such as a convolution
+            with an activation behind it.
+    """
+    _check_linear(network)
+    aggregation = network.aggregation
+    branches = {}
+    for name in ("context", "local", "refined"):
+        branch: Branch | None = getattr(network, name)
+        if branch is None:
+            continue
+        own_answer = Answer.LOCAL if name == "local" else Answer.GLOBAL
+        endings: dict[str, nn.Module] = {}
+        endings[own_answer] = _ending(branch.fpn, branch.classify.weight, branch.classify.bias)
+        if aggregation is not None and name == "local":
+            own, _ = torch.split(aggregation.weight, list(aggregation.channels), dim=1)
+            endings[Answer.AGGREGATED] = _ending(branch.fpn, own, aggregation.bias)
+        elif aggregation is not None:
+            _, far = torch.split(aggregation.weight, list(aggregation.channels), dim=1)
+            endings[FAR] = _mixing_ending(branch.fpn, taps_apart(far))
+        backbone = folded(branch.backbone, bands)
+        branches[name] = CollapsedBranch(backbone, branch.fpn.without_fusion(), endings)
+    return CollapsedForm(branches, answers_of(network), shared_layers(network), device, dtype)
+
+
+def _ending(fpn: FPN, weight: Tensor, bias: Tensor) -> nn.Module:
+    """The fused map's making, followed by a 3x3 convolution of it."""
+    if fpn.fuse is None:  # The fused map is the refined maps side by side.
+        channels = _refined_channels(fpn)
+        return _given(HearingConv2d(channels[0], channels[1:], len(weight), 3), weight, bias)
+    return ConsecutiveConv2d.of(fpn.fuse, weight, bias)
+
+
+def _mixing_ending(fpn: FPN, mix: Tensor) -> nn.Module:
+    """The fused map's making, followed by a mixing of its channels by (out, C)."""
+    if fpn.fuse is None:
+        channels = _refined_channels(fpn)
+        conv = HearingConv2d(channels[0], channels[1:], len(mix), 1)
+        return _given(conv, mix[..., None, None], mix.new_zeros(len(mix)))
+    own, *heard = fpn.fuse.channels
+    weight = torch.einsum("om,mckl->ockl", mix.double(), fpn.fuse.weight.double())
+    bias = mix.double() @ fpn.fuse.bias.double()
+    return _given(HearingConv2d(own, heard, len(mix), 3), weight.to(mix), bias.to(mix))
+
+
+def _refined_channels(fpn: FPN) -> list[int]:
+    return [layer.weight.shape[0] for layer in _convolutions(fpn.refine)]
+
+
+def _given(conv: HearingConv2d, weight: Tensor, bias: Tensor) -> HearingConv2d:
+    conv.weight = nn.Parameter(weight.detach().clone(), requires_grad=False)
+    conv.bias = nn.Parameter(bias.detach().clone(), requires_grad=False)
+    return conv
+
+
+def _convolutions(layers: nn.ModuleList) -> list[HearingConv2d]:
+    return [layer for layer in layers if isinstance(layer, HearingConv2d)]
+
+
+def _check_linear(network: GLNet) -> None:
+    """Only what is known to be linear may be multiplied out.
+
+    Raises:
+        CollapseError: If a part is of another kind, or something hooks into it.
+    """
+    if type(network) is not GLNet:
+        raise CollapseError(f"the network is a {type(network).__name__}, not a GLNet")
+    for name, part in network.named_modules():
+        if ".backbone." in f".{name}.":
+            continue
+        if type(part) not in KNOWN:
+            raise CollapseError(
+                f"{name or 'the network'} is a {type(part).__name__}, which may not be linear"
+            )
+        if part._forward_hooks or part._forward_pre_hooks:
+            raise CollapseError(f"something hooks into {name or 'the network'}")
+
+
+KNOWN = (GLNet, Branch, FPN, HearingConv2d, nn.ModuleList)
+"""What a head is made of; all of it is linear."""
