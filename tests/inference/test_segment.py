@@ -225,7 +225,9 @@ def test_devices_that_are_not_there_are_refused(device: str, model: Model) -> No
 def test_unknown_numbers_are_refused(model: Model) -> None:
     settings = replace(Settings(), precision="fp16")  # type: ignore[arg-type]
 
-    with pytest.raises(ConfigurationError, match="one of auto, float32, bfloat16, float16, got fp16"):
+    with pytest.raises(
+        ConfigurationError, match="one of auto, float32, bfloat16, float16, got fp16"
+    ):
         segment_file("a.tif", "b.tif", model, settings)
 
 

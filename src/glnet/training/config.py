@@ -194,7 +194,8 @@ class RunConfig:
         device: ``auto``, ``cpu`` or ``cuda``.
         devices: Processes per machine, one per device; each step's images are dealt out to them.
         num_nodes: Machines.
-        precision: Lightning's name, such as ``32-true`` or ``bf16-mixed``.
+        precision: Lightning's name, such as ``32-true`` or ``bf16-mixed``; ``auto`` is mixed where
+            the device computes in half precision by itself.
         patch_batch: Patches that run at once where no gradient is needed.
         pretrained: Start backbones from timm's weights (needs the network once).
         weight_decay: Of Adam (published code: 5e-4).
@@ -216,7 +217,7 @@ class RunConfig:
     device: Literal["auto", "cpu", "cuda"] = "auto"
     devices: int = 1
     num_nodes: int = 1
-    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "32-true"
     patch_batch: int = 4
     pretrained: bool = False
     weight_decay: float = 0.0

@@ -44,6 +44,7 @@ from glnet.training.keeping import (
     read_checkpoint,
     steps_done,
 )
+from glnet.training.precision import with_precision
 from glnet.training.preparation import Setup, Stage
 from glnet.training.progress import Moment, Report, StageProgress, Steps, unseen
 from glnet.training.resuming import begin, new_folder, old_folder
@@ -121,7 +122,7 @@ def train(
         RasterError: If an image cannot be read.
         TrainingError: If the numbers ran away, memory ran out or a process was lost.
     """
-    data = config.data
+    config, data = with_precision(config, watchers.note), config.data
     folder = dataset or open_dataset(data.folder, data.dataset, data.description)
     output = _folder(config, resume=resume)
     setup = Setup(config, folder, watchers.steps)

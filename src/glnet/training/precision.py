@@ -1,0 +1,34 @@
+"""In which numbers a run trains."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from glnet.inference.machine import chosen_device, has_bfloat16
+from glnet.training.config import TrainingConfig
+
+
+def with_precision(config: TrainingConfig, note: Callable[[str], None]) -> TrainingConfig:
+    """The same configuration with ``run.precision: auto`` replaced by what the device does best.
+
+    Args:
+        config: As the user wrote it.
+        note: Told what was chosen, and of a choice that will be slow.
+
+    Raises:
+        ConfigurationError: If there is no such device.
+    """
+    run = config.run
+    device = chosen_device(run.device)
+    is_native = has_bfloat16(device)
+    if run.precision == "bf16-mixed" and not is_native:
+        note(f"{device} only imitates bfloat16, which is slower than run.precision: 32-true")
+    if run.precision != "auto":
+        return config
+    if is_native:
+        chosen, because = "bf16-mixed", "computes in bfloat16 by itself"
+    elif device == "cpu":
+        chosen, because = "32-true", "does not compute in bfloat16 by itself"
+    else:
+        chosen, because = "16-mixed", "computes in float16, but not in bfloat16, by itself"
+    note(f"run.precision: {chosen}, since this {device} {because}")
+    return replace(config, run=replace(run, precision=chosen))
