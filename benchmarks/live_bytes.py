@@ -34,11 +34,21 @@ class LiveBytes(TorchDispatchMode):
     ) -> object:
         """Run an operation, and count the storages of its answers that are new."""
         del types
+        for of in tree_leaves((args, kwargs)):
+            if isinstance(of, Tensor):
+                self._meet(of.untyped_storage())
         made = func(*args, **(kwargs or {}))
         for of in tree_leaves(made):
             if isinstance(of, Tensor):
                 self._count(of.untyped_storage())
         return made
+
+    def _meet(self, storage: torch.UntypedStorage) -> None:
+        """What comes in from elsewhere is not new when a view of it goes out."""
+        key = storage._cdata
+        if key not in self._known:
+            self._known.add(key)
+            weakref.finalize(storage, self._known.discard, key)
 
     def _count(self, storage: torch.UntypedStorage) -> None:
         key, size = storage._cdata, storage.nbytes()

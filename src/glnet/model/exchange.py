@@ -5,7 +5,7 @@ map sizes turn up; a `Merger` collects what the local branch offers, patch by pa
 the thumbnail's frame. Both belong to one run over one raster; no module keeps them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -19,6 +19,9 @@ from glnet.model.sharing import Heard
 
 PatchIndex = tuple[int, int]
 """Which row start and which column start of the grid a patch has."""
+
+CAST_NUMBERS = 2**20
+"""How many numbers of a map are brought to the canvas's precision at once."""
 
 
 class Banded(NamedTuple):
@@ -83,21 +86,31 @@ class Exchange:
         """Add patch maps (N, C, h, w) where they belong in a canvas (C, Hm, Wm)."""
         rows = self._merge(self.rows, canvas, canvas.shape[-2], maps.shape[-2])
         columns = self._merge(self.columns, canvas, canvas.shape[-1], maps.shape[-1])
-        for own, (row, column) in zip(maps.to(canvas), patches, strict=True):
-            part = rows.matrices[row].T @ (own @ columns.matrices[column])
-            canvas[:, _span(rows, row), _span(columns, column)] += part
+        step = max(1, CAST_NUMBERS // maps[0, 0].numel())
+        for own, (row, column) in zip(maps, patches, strict=True):
+            place = canvas[:, _span(rows, row), _span(columns, column)]
+            for target, of in zip(place.split(step), own.split(step), strict=True):
+                target += rows.matrices[row].T @ (of.to(canvas) @ columns.matrices[column])
 
     def _crop(self, axis: Axis, like: Tensor, cells: int, samples: int) -> Banded:
-        key = ("crop", axis, cells, samples, like.dtype, like.device)
-        if key not in self._known:
-            kept = banded(crop_matrices(axis, cells, samples, self.sampling))
-            self._known[key] = Banded(kept.offsets, kept.matrices.to(like.device, like.dtype))
-        return self._known[key]
+        return self._banded(
+            ("crop", axis, cells, samples, like.dtype, like.device),
+            lambda: crop_matrices(axis, cells, samples, self.sampling),
+            like,
+        )
 
     def _merge(self, axis: Axis, like: Tensor, cells: int, samples: int) -> Banded:
-        key = ("merge", axis, cells, samples, like.dtype, like.device)
+        return self._banded(
+            ("merge", axis, cells, samples, like.dtype, like.device),
+            lambda: merge_matrices(axis, cells, samples, self.sampling).transpose(1, 2),
+            like,
+        )
+
+    def _banded(
+        self, key: tuple[object, ...], make: Callable[[], Tensor], like: Tensor
+    ) -> Banded:
         if key not in self._known:
-            kept = banded(merge_matrices(axis, cells, samples, self.sampling).transpose(1, 2))
+            kept = banded(make())
             self._known[key] = Banded(kept.offsets, kept.matrices.to(like.device, like.dtype))
         return self._known[key]
 

@@ -72,8 +72,8 @@ class FPN(nn.Module):
 
     def layers(self, backbone: Levels, heard: HeardFeatures | None) -> BranchFeatures:
         """All maps that a branch shares, from its C2..C5."""
-        lateral = self._layer(self.lateral, backbone, heard, Layer.BACKBONE)
-        top_down = _add_downwards(lateral)
+        # No name for the lateral maps: it would keep them while the next layers run.
+        top_down = _add_downwards(self._layer(self.lateral, backbone, heard, Layer.BACKBONE))
         smooth = self._layer(self.smooth, top_down, heard, Layer.TOP_DOWN)
         refined = self._layer(self.refine, smooth, heard, Layer.SMOOTH)
         return BranchFeatures(backbone, top_down, smooth, refined)
