@@ -23,9 +23,9 @@ from benchmarks.common import (
     table,
     write_result,
 )
-from benchmarks.live_bytes import LiveBytes
 from glnet.data import SceneSettings, write_dataset
 from glnet.geometry import Size
+from glnet.inference.live_bytes import LiveBytes
 from glnet.inference.machine import peak_host_bytes
 from glnet.model.config import Architecture, Framing
 from glnet.training.config import RunConfig, StageConfig

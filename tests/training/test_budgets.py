@@ -1,17 +1,13 @@
 """The memory of a step is that of a micro-batch: counted in bytes of tensors, never timed."""
 
-import weakref
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from glnet.geometry import Size
+from glnet.inference.live_bytes import LiveBytes
 from glnet.model.config import Framing
 from glnet.training.plan import Choice
 from tests.model.tiny import tiny_model
@@ -30,42 +26,6 @@ FEW, MANY = Size(104, 104), Size(392, 392)
 """A grid of 3 x 3 small patches, and one of 12 x 12."""
 
 MICRO_BATCH = 3
-
-
-class LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts the bytes of all tensors that operations make, and what is there at most at once."""
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.now = self.peak = 0
-        self._known: set[int] = set()
-
-    def __torch_dispatch__(
-        self,
-        func: Callable[..., object],
-        types: object,
-        args: tuple[object, ...] = (),
-        kwargs: dict[str, object] | None = None,
-    ) -> object:
-        del types
-        made = func(*args, **(kwargs or {}))
-        for of in tree_leaves(made):
-            if isinstance(of, Tensor):
-                self._count(of.untyped_storage())
-        return made
-
-    def _count(self, storage: torch.UntypedStorage) -> None:
-        key = storage._cdata
-        if key in self._known or not storage.nbytes():
-            return
-        self._known.add(key)
-        self.now += storage.nbytes()
-        self.peak = max(self.peak, self.now)
-        weakref.finalize(storage, self._forget, key, storage.nbytes())
-
-    def _forget(self, key: int, size: int) -> None:
-        self._known.discard(key)
-        self.now -= size
 
 
 def peak_of_a_step(name: str, folder: Path, size: Size, choice: Choice) -> tuple[int, int]:

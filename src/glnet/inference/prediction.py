@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from glnet.geometry import PatchGrid, Size, Window
-from glnet.inference.scratch import Scratch
+from glnet.inference.scratch import PatchScores
 from glnet.inference.stitching import stitch, stretch
 from glnet.model.answers import Answer
 from glnet.model.resampling import Sampling
@@ -45,7 +45,7 @@ class View:
     grid: PatchGrid
     sampling: Sampling
     global_logits: Tensor | None
-    patch_scores: Mapping[Answer, Scratch]
+    patch_scores: Mapping[Answer, PatchScores]
 
     def scores(self, answer: Answer, window: Window, size: Size, device: torch.device) -> Tensor:
         """Scores of a window of the raster as it lies, which has this size: (K, rows, columns).

@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 import numpy as np
 import torch
@@ -15,6 +15,36 @@ from glnet.errors import OutputError
 
 if TYPE_CHECKING:
     from io import BufferedRandom
+
+
+class PatchScores(Protocol):
+    """Scores of all patches, one shape (K, h, w) for all, that wait until they are stitched."""
+
+    @property
+    def frame(self) -> torch.Size:
+        """The shape."""
+        ...
+
+    @property
+    def classes(self) -> int:
+        """How many classes a patch has scores for."""
+        ...
+
+    def write(self, patch: int, scores: Tensor) -> None:
+        """Keep the scores of a patch."""
+        ...
+
+    def add(self, patch: int, scores: Tensor) -> None:
+        """Add to the scores of a patch."""
+        ...
+
+    def read(self, patch: int, device: torch.device) -> Tensor:
+        """The scores of a patch."""
+        ...
+
+    def close(self) -> None:
+        """Give the space back; closing twice does nothing."""
+        ...
 
 
 class Scratch:
@@ -34,8 +64,8 @@ class Scratch:
     def __init__(
         self, patches: int, shape: Sequence[int], folder: str | Path | None = None
     ) -> None:
-        self.frame = torch.Size(shape)
-        self._patch_bytes = 4 * self.frame.numel()
+        self._frame = torch.Size(shape)
+        self._patch_bytes = 4 * self._frame.numel()
         size = self._patch_bytes * patches
         try:
             self._file = _reserved(size, folder)
@@ -47,9 +77,14 @@ class Scratch:
             ) from error
 
     @property
+    def frame(self) -> torch.Size:
+        """The shape (K, h, w) of one patch."""
+        return self._frame
+
+    @property
     def classes(self) -> int:
         """How many classes a patch has scores for."""
-        return self.frame[0]
+        return self._frame[0]
 
     def add(self, patch: int, scores: Tensor) -> None:
         """Add scores (K, h, w) to what is kept of a patch."""

@@ -5,12 +5,12 @@ from torch import Tensor
 
 from glnet.geometry import PatchGrid, Size, Window
 from glnet.inference.enlarging import enlarge, taps
-from glnet.inference.scratch import Scratch
+from glnet.inference.scratch import PatchScores
 from glnet.model.resampling import Sampling
 
 
 def stitch(
-    scratch: Scratch, grid: PatchGrid, window: Window, sampling: Sampling, device: torch.device
+    scratch: PatchScores, grid: PatchGrid, window: Window, sampling: Sampling, device: torch.device
 ) -> Tensor:
     """Sum the scores of all patches over a window: (K, rows, columns), float32.
 

@@ -1,28 +1,31 @@
-"""The passes over one raster: thumbnail, patches, thumbnail again, strips.
+"""From a raster to all that is known about it: the passes with real pixels.
 
-Read top to bottom, `predict` is the paper's Figure 4 at work. The aggregated scores of a patch are
+With `passes.py`, `predict` is the paper's Figure 4 at work. The aggregated scores of a patch are
 a local part, known when the patch is first seen, and a global part, which follows from the refined
 branch's fused map alone. So patches are read and run once, and only a few class maps per patch
 wait in the scratch file.
 """
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from glnet.geometry import PatchGrid
 from glnet.inference.forming import dtype_of, form_of
 from glnet.inference.machine import resolved
+from glnet.inference.passes import Passes
 from glnet.inference.pixels import framed, normalized, read_patch, read_thumbnail
 from glnet.inference.prediction import TURNS, Prediction, View, close_all
 from glnet.inference.scratch import Scratch
 from glnet.inference.settings import Precision, Progress, Settings, quiet
 from glnet.model.answers import Answer
 from glnet.model.checkpoint import Model
-from glnet.model.exchange import Exchange, Merger
-from glnet.model.forms import Form, WholeOutput
+from glnet.model.config import ModelConfig
+from glnet.model.exchange import Exchange
+from glnet.model.forms import Form
 from glnet.model.forms import answers_of as network_answers
 from glnet.raster import Raster, Turn, TurnedRaster
 
@@ -77,11 +80,11 @@ def _viewed(run: "_Run", turn: Turn, progress: Progress) -> View:
     """Run all passes over a raster that is laid in one way."""
     try:
         with torch.inference_mode():
-            global_logits = run.passes(progress)
+            global_logits = run.passes.run(run.settings.patch_batch, progress)
     except BaseException:
         run.close()
         raise
-    return View(turn, run.grid, run.exchange.sampling, global_logits, run.kept)
+    return View(turn, run.grid, run.sampling, global_logits, run.passes.kept)
 
 
 def _numbered(progress: Progress, number: int, ways: int) -> Progress:
@@ -92,7 +95,7 @@ def _numbered(progress: Progress, number: int, ways: int) -> Progress:
 
 
 class _Run:
-    """What one prediction remembers while it runs."""
+    """One prediction's pixels, passes and scratch."""
 
     def __init__(
         self,
@@ -102,92 +105,41 @@ class _Run:
         settings: Settings,
         wanted: tuple[Answer, ...],
     ) -> None:
-        self.form = form
-        self.has = frozenset(form.answers)
-        self.config = model.config
-        self.raster = raster
         self.settings = settings
         self.grid = model.config.framing.grid(raster.size)
-        self.exchange = Exchange(self.grid, model.config.framing.sampling)
-        self.wanted = wanted
-        self.kept: dict[Answer, Scratch] = {}
-        self._places = self.grid.places
+        self.sampling = model.config.framing.sampling
+        exchange = Exchange(self.grid, self.sampling)
+        pixels = _RasterPixels(raster, model.config, self.grid, settings)
+        self.passes = Passes(form, exchange, self.grid.places, wanted, pixels, self._keep)
 
-    def passes(self, progress: Progress) -> Tensor | None:
-        """All passes; returns the global branch's logits (K, h, w), if they are wanted."""
-        whole, thumbnail = None, None
-        if Answer.GLOBAL in self.has:
-            thumbnail = self._pixels([read_thumbnail(self.raster, self.config.framing)])
-            whole = self.form.see_whole(thumbnail, self.wanted)
-        if set(self.wanted) <= {Answer.GLOBAL} and not self.form.hears_patches:
-            return _logits(whole)
-        merger = None
-        if self.form.hears_patches and whole is not None:
-            merger = Merger(self.exchange, whole.features)
-        self._see_patches(whole, merger, progress)
-        if merger is not None and thumbnail is not None:
-            merged = merger.merged(thumbnail.dtype)
-            whole = None  # gives its room to the refined branch
-            whole = self.form.see_again(thumbnail, merged, self.wanted)
-            self._add_far_part(whole, progress)
-        return _logits(whole)
-
-    def _see_patches(
-        self, whole: WholeOutput | None, merger: Merger | None, progress: Progress
-    ) -> None:
-        windows = list(self.grid)
-        done = 0
-        progress("patches", 0, len(windows))
-        for indices in self._batches():
-            pixels = self._pixels(
-                [read_patch(self.raster, windows[k], self.config.framing) for k in indices]
-            )
-            places = [self._places[k] for k in indices]
-            output = self.form.see_patches(pixels, whole, self.exchange, places, self.wanted)
-            if merger is not None:
-                merger.add(output.features, places)
-            scores = dict(output.scores)
-            if Answer.AGGREGATED in scores and merger is None and whole is not None:
-                own = scores[Answer.AGGREGATED]
-                far = self.form.far_part(whole, self.exchange, own.shape, places)
-                scores[Answer.AGGREGATED] = own + far
-            for answer, of in scores.items():
-                self._keep(answer, indices, of)
-            done += len(indices)
-            progress("patches", done, len(windows))
-
-    def _add_far_part(self, whole: WholeOutput, progress: Progress) -> None:
-        scratch = self.kept.get(Answer.AGGREGATED)
-        if scratch is None:
-            return
-        for indices in self._batches():
-            places = [self._places[k] for k in indices]
-            parts = self.form.far_part(whole, self.exchange, scratch.frame, places)
-            for k, part in zip(indices, parts, strict=True):
-                scratch.add(k, part)
-            progress("global part", indices[-1] + 1, len(self.grid))
-
-    def _keep(self, answer: Answer, indices: list[int], scores: Tensor) -> None:
-        if answer not in self.wanted:
-            return
-        if answer not in self.kept:
-            self.kept[answer] = Scratch(len(self.grid), scores.shape[1:], self.settings.scratch)
-        for k, of in zip(indices, scores, strict=True):
-            self.kept[answer].write(k, of)
-
-    def _pixels(self, arrays: list[NDArray[np.generic]]) -> Tensor:
-        pixels = normalized(np.stack(arrays), self.config.normalization)
-        return pixels.to(self.settings.device, dtype_of(self.settings))
-
-    def _batches(self) -> Iterator[list[int]]:
-        step = self.settings.patch_batch
-        for first in range(0, len(self._places), step):
-            yield list(range(first, min(first + step, len(self._places))))
+    def _keep(self, frame: torch.Size) -> Scratch:
+        return Scratch(len(self.grid), frame, self.settings.scratch)
 
     def close(self) -> None:
-        for scratch in self.kept.values():
+        for scratch in self.passes.kept.values():
             scratch.close()
 
 
-def _logits(whole: WholeOutput | None) -> Tensor | None:
-    return None if whole is None or whole.logits is None else whole.logits[0].float()
+class _RasterPixels:
+    """What the network sees of a raster."""
+
+    def __init__(
+        self, raster: Raster, config: ModelConfig, grid: PatchGrid, settings: Settings
+    ) -> None:
+        self._raster = raster
+        self._config = config
+        self._windows = list(grid)
+        self._settings = settings
+
+    def thumbnail(self) -> Tensor:
+        return self._entering([read_thumbnail(self._raster, self._config.framing)])
+
+    def patches(self, indices: Sequence[int]) -> Tensor:
+        framing = self._config.framing
+        return self._entering(
+            [read_patch(self._raster, self._windows[k], framing) for k in indices]
+        )
+
+    def _entering(self, arrays: list[NDArray[np.generic]]) -> Tensor:
+        pixels = normalized(np.stack(arrays), self._config.normalization)
+        return pixels.to(self._settings.device, dtype_of(self._settings))

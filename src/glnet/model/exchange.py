@@ -6,6 +6,7 @@ the thumbnail's frame. Both belong to one run over one raster; no module keeps t
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
 import torch
@@ -89,8 +90,8 @@ class Exchange:
         step = max(1, CAST_NUMBERS // maps[0, 0].numel())
         for own, (row, column) in zip(maps, patches, strict=True):
             place = canvas[:, _span(rows, row), _span(columns, column)]
-            for target, of in zip(place.split(step), own.split(step), strict=True):
-                target += rows.matrices[row].T @ (of.to(canvas) @ columns.matrices[column])
+            for part, of in zip(place.split(step), own.split(step), strict=True):
+                part.add_(rows.matrices[row].T @ (of.to(canvas) @ columns.matrices[column]))
 
     def _crop(self, axis: Axis, like: Tensor, cells: int, samples: int) -> Banded:
         return self._banded(
@@ -106,9 +107,7 @@ class Exchange:
             like,
         )
 
-    def _banded(
-        self, key: tuple[object, ...], make: Callable[[], Tensor], like: Tensor
-    ) -> Banded:
+    def _banded(self, key: tuple[object, ...], make: Callable[[], Tensor], like: Tensor) -> Banded:
         if key not in self._known:
             kept = banded(make())
             self._known[key] = Banded(kept.offsets, kept.matrices.to(like.device, like.dtype))
@@ -121,15 +120,19 @@ class Merger:
     Args:
         exchange: The raster's way between frames.
         like: The context branch's features, whose sizes the merged maps take.
+        places: The patches that there will be; by default all of the raster.
     """
 
-    def __init__(self, exchange: Exchange, like: BranchFeatures) -> None:
+    def __init__(
+        self,
+        exchange: Exchange,
+        like: BranchFeatures,
+        places: Sequence[PatchIndex] | None = None,
+    ) -> None:
         self._exchange = exchange
-        self._missing = {
-            (row, column)
-            for row in range(len(exchange.rows.starts))
-            for column in range(len(exchange.columns.starts))
-        }
+        rows, columns = range(len(exchange.rows.starts)), range(len(exchange.columns.starts))
+        every = ((row, column) for row in rows for column in columns)
+        self._missing = set(every if places is None else places)
         self._canvas = like.map(
             lambda _, of: torch.zeros_like(
                 of[0], dtype=torch.promote_types(of.dtype, torch.float32)
@@ -147,7 +150,7 @@ class Merger:
         self._missing.difference_update(patches)
         for canvas, maps in zip(self._canvas, features, strict=True):
             for target, own in zip(canvas, maps, strict=True):
-                with torch.autocast(target.device.type, enabled=False):
+                with _without_autocast(target.device):
                     self._exchange.spread(target, own, patches)
 
     def merged(self, dtype: torch.dtype) -> HeardFeatures:
@@ -159,6 +162,11 @@ class Merger:
         if self._missing:
             raise ValueError(f"{len(self._missing)} patches are not merged yet")
         return hear_features(self._canvas, lambda _, of: Heard(of[None].to(dtype)))
+
+
+def _without_autocast(device: torch.device) -> AbstractContextManager[object]:
+    """Sums are not for lower precision; a device without content has no precision to lower."""
+    return nullcontext() if device.type == "meta" else torch.autocast(device.type, enabled=False)
 
 
 def _span(of: Banded, patch: int) -> slice:

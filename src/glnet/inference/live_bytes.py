@@ -9,20 +9,24 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 
-class LiveBytes(TorchDispatchMode):
+class LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts what operations make while this is on, until it is let go.
 
     What was there before, such as weights, is not counted, nor is what libraries take within one
     operation.
+
+    Args:
+        device: Only tensors on devices of this type; all by default.
 
     Attributes:
         now: Bytes at this moment.
         peak: The most at any moment.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, device: str | None = None) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.now = self.peak = 0
+        self._device = device
         self._known: set[int] = set()
 
     def __torch_dispatch__(
@@ -39,7 +43,7 @@ class LiveBytes(TorchDispatchMode):
                 self._meet(of.untyped_storage())
         made = func(*args, **(kwargs or {}))
         for of in tree_leaves(made):
-            if isinstance(of, Tensor):
+            if isinstance(of, Tensor) and self._device in {None, of.device.type}:
                 self._count(of.untyped_storage())
         return made
 

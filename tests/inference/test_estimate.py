@@ -1,0 +1,79 @@
+"""What is estimated is what a prediction takes."""
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from glnet.geometry import Size, Window
+from glnet.inference.estimate import estimate
+from glnet.inference.forming import form_of
+from glnet.inference.live_bytes import LiveBytes
+from glnet.inference.settings import Settings
+from glnet.inference.streaming import Answer, answers_of, predict
+from glnet.model.checkpoint import Model
+from tests.inference.pictures import raster
+from tests.model.tiny import ARCHITECTURES, tiny_model
+
+
+def _weights(model: Model) -> int:
+    return sum(of.numel() * of.element_size() for of in model.network.state_dict().values())
+
+
+def _measured(model: Model, size: Size, settings: Settings) -> tuple[int, int]:
+    """Peak of tensors, weights included, and multiply-adds of a real prediction."""
+    form = form_of(model, settings).form
+    image, answer = raster(size.height, size.width), answers_of(model)[-1]
+    with (
+        LiveBytes("cpu") as live,
+        FlopCounterMode(display=False) as counter,
+        predict(model, image, settings, form=form) as prediction,
+    ):
+        prediction.best(answer, Window(0, 0, size), torch.device("cpu"))
+    return live.peak + _weights(model), counter.get_total_flops() // 2
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("row", ARCHITECTURES)
+def test_a_prediction_takes_what_was_estimated(row: str, batch: int) -> None:
+    model, size = tiny_model(row), Size(200, 263)
+    settings = Settings(patch_batch=batch)
+
+    found = estimate(model, size, settings)
+
+    peak, multiply_adds = _measured(model, size, settings)
+    assert found.device_bytes == pytest.approx(peak, rel=0.1)
+    assert found.multiply_adds == pytest.approx(multiply_adds, rel=0.02)
+
+
+def test_memory_does_not_grow_with_the_image_and_work_does() -> None:
+    settings = Settings(device="cuda", patch_batch=2)
+
+    small = estimate(tiny_model(), Size(500, 500), settings)
+    large = estimate(tiny_model(), Size(50_000, 50_000), settings)
+
+    assert large.patches > 9_000 * small.patches / 1.3
+    assert large.multiply_adds > 7_000 * small.multiply_adds
+    assert large.scratch_bytes == small.scratch_bytes * large.patches // small.patches
+
+
+def test_half_the_bytes_of_a_number_take_about_half_the_memory() -> None:
+    settings = Settings(device="cuda", patch_batch=4)
+    lower = Settings(device="cuda", patch_batch=4, precision="bfloat16")
+
+    whole = estimate(tiny_model(), Size(300, 300), settings)
+    half = estimate(tiny_model(), Size(300, 300), lower)
+
+    assert 0.4 < half.device_bytes / whole.device_bytes < 0.8
+
+
+def test_an_estimate_leaves_nothing_behind() -> None:
+    model, image = tiny_model(), raster(130, 130)
+    window = Window(0, 0, image.size)
+
+    def answer() -> torch.Tensor:
+        with predict(model, image, Settings()) as prediction:
+            return prediction.best(Answer.AGGREGATED, window, torch.device("cpu"))
+
+    before = answer()
+    estimate(model, image.size, Settings())
+    assert torch.equal(answer(), before)
