@@ -12,7 +12,7 @@ from glnet.inference.settings import Settings
 from glnet.inference.streaming import Answer, answers_of, predict
 from glnet.model.checkpoint import Model
 from tests.inference.pictures import raster
-from tests.model.tiny import ARCHITECTURES, tiny_model
+from tests.model.tiny import tiny_model
 
 
 def _weights(model: Model) -> int:
@@ -32,11 +32,17 @@ def _measured(model: Model, size: Size, settings: Settings) -> tuple[int, int]:
     return live.peak + _weights(model), counter.get_total_flops() // 2
 
 
-@pytest.mark.parametrize("batch", [1, 3])
-@pytest.mark.parametrize("row", ARCHITECTURES)
-def test_a_prediction_takes_what_was_estimated(row: str, batch: int) -> None:
-    model, size = tiny_model(row), Size(200, 263)
-    settings = Settings(patch_batch=batch)
+@pytest.mark.parametrize(
+    ("row", "settings"),
+    [
+        ("global only", Settings()),
+        ("aggregation only", Settings(patch_batch=2)),
+        ("bidirectional", Settings(patch_batch=1)),
+        ("bidirectional", Settings(patch_batch=3, collapse=False)),
+    ],
+)
+def test_a_prediction_takes_what_was_estimated(row: str, settings: Settings) -> None:
+    model, size = tiny_model(row), Size(150, 155)
 
     found = estimate(model, size, settings)
 

@@ -3,7 +3,7 @@
 Tensors on torch's ``meta`` device have a shape and a type, and no memory; they stand for those on
 the device, which need not be here. The passes, the form and the stitching are those of a
 prediction, so what is counted is what a prediction does. All batches of patches are alike, so that
-two of them tell the rest. (torch's fake tensors know their device as well, but take ten times as long.)
+two of them tell the rest. (torch's fake tensors know their device as well; nothing here asks.)
 """
 
 from collections.abc import Callable, Sequence

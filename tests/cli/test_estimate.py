@@ -1,0 +1,72 @@
+"""``glnet estimate``."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.commands import only_line, run
+
+Captured = pytest.CaptureFixture[str]
+
+
+def test_every_size_with_every_batch_is_a_row(model: Path, capsys: Captured) -> None:
+    status = run("estimate", model, "--size", "130x140", "300x200", "--patch-batch", 1, 2, "--json")
+
+    told = json.loads(capsys.readouterr().out)
+    assert status == 0
+    assert [(of["height"], of["width"], of["patch_batch"]) for of in told] == [
+        (130, 140, 1),
+        (130, 140, 2),
+        (300, 200, 1),
+        (300, 200, 2),
+    ]
+    assert told[0]["device_bytes"] < told[1]["device_bytes"]
+    assert told[0]["multiply_adds"] == pytest.approx(told[1]["multiply_adds"], rel=0.01)
+    assert told[0]["device"] == "cuda"
+
+
+def test_people_get_a_table(model: Path, capsys: Captured) -> None:
+    status = run("estimate", model, "--size", "130x140", "--patch-batch", 1)
+
+    told = capsys.readouterr().out
+    assert status == 0
+    assert "float32 on cuda, collapsed head" in told
+    assert "130x140" in told
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("--size", "0x5"), "--size needs sides from 1 to 2^31 pixels, got 0x5"),
+        (("--size", "5x3000000000"), "--size needs sides from 1 to 2^31 pixels"),
+        (("--size", "large"), "--size is height x width in pixels, 2448x2448, got large"),
+        (("--size", "64x64", "--patch-batch", "0"), "patch batch must be at least 1, got 0"),
+        (("--size", "64x64", "--device", "cpu", "--precision", "float16"), "float16 is for GPUs"),
+        (("--size", "64x64", "--no-collapse", "--precision", "bfloat16"), "in float32 only"),
+        (("--size", "64x64", "--config", "train.yaml"), "either a model's folder or a training"),
+    ],
+)
+def test_what_cannot_be_costs_one_line(
+    model: Path, capsys: Captured, words: tuple[str, ...], expected: str
+) -> None:
+    assert run("estimate", model, *words) != 0
+
+    assert expected in only_line(capsys)
+
+
+def test_a_folder_that_is_no_model_costs_one_line(tmp_path: Path, capsys: Captured) -> None:
+    assert run("estimate", tmp_path, "--size", "64x64") == 1
+
+    assert str(tmp_path) in only_line(capsys)
+
+
+def test_a_configuration_needs_the_number_of_classes(tmp_path: Path, capsys: Captured) -> None:
+    (tmp_path / "train.yaml").write_text("architecture: {backbone: test_resnet}\n")
+
+    assert run("estimate", "--config", tmp_path / "train.yaml", "--size", "64x64") == 1
+    assert "add --classes N" in only_line(capsys)
+
+    words = ("--classes", 3, "--size", "600x600", "--patch-batch", 1, "--json")
+    assert run("estimate", "--config", tmp_path / "train.yaml", *words) == 0
+    assert json.loads(capsys.readouterr().out)[0]["patches"] == 4
