@@ -24,8 +24,8 @@ def _measured(model: Model, size: Size, settings: Settings) -> tuple[int, int]:
     form = form_of(model, settings).form
     image, answer = raster(size.height, size.width), answers_of(model)[-1]
     with (
-        LiveBytes("cpu") as live,
         FlopCounterMode(display=False) as counter,
+        LiveBytes("cpu") as live,
         predict(model, image, settings, form=form) as prediction,
     ):
         prediction.best(answer, Window(0, 0, size), torch.device("cpu"))
@@ -51,14 +51,14 @@ def test_a_prediction_takes_what_was_estimated(row: str, settings: Settings) -> 
     assert found.multiply_adds == pytest.approx(multiply_adds, rel=0.02)
 
 
-def test_memory_does_not_grow_with_the_image_and_work_does() -> None:
+def test_work_and_scratch_grow_with_the_patches() -> None:
     settings = Settings(device="cuda", patch_batch=2)
 
     small = estimate(tiny_model(), Size(500, 500), settings)
-    large = estimate(tiny_model(), Size(50_000, 50_000), settings)
+    large = estimate(tiny_model(), Size(2_000, 2_000), settings)
 
-    assert large.patches > 9_000 * small.patches / 1.3
-    assert large.multiply_adds > 7_000 * small.multiply_adds
+    assert large.patches > 14 * small.patches
+    assert large.multiply_adds > 13 * small.multiply_adds
     assert large.scratch_bytes == small.scratch_bytes * large.patches // small.patches
 
 

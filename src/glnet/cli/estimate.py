@@ -148,7 +148,8 @@ def _model(options: Namespace) -> "Model":
         )
     from glnet.training.config_file import read_config  # noqa: PLC0415
 
-    config = read_config(options.config)
+    # What has no default in a configuration says nothing about the model.
+    config = read_config(options.config, ["--data.folder=.", "--output=."])
     classes = tuple(ClassInfo(f"class {k}", (k % 256, 0, 0)) for k in range(options.classes))
     return new_model(
         ModelConfig(

@@ -88,8 +88,8 @@ def estimate(model: Model, size: Size, settings: Settings) -> Estimate:
     counts = _Counts()
     with (
         torch.inference_mode(),
-        LiveBytes(META.type) as live,
         FlopCounterMode(display=False) as counter,
+        LiveBytes(META.type) as live,  # the inner one: the other takes operations to pieces
     ):
         counts.total = counter.get_total_flops
         passes = Passes(

@@ -1,9 +1,12 @@
 """Batch normalisation of a trained backbone, folded into the convolutions before it."""
 
 import logging
+from collections import Counter
+from collections.abc import Iterator
 
 import torch
-from torch.fx.experimental.optimization import fuse
+from torch import fx, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from glnet.model.backbone import TRIAL_SIZE, Backbone
 from glnet.model.moving import moved
@@ -20,13 +23,42 @@ def folded(backbone: Backbone, bands: int) -> Backbone:
     """
     weight = next(backbone.parameters())
     plain = moved(backbone, weight.device, weight.dtype).eval()
+    other = moved(backbone, weight.device, weight.dtype).eval()
     try:
-        other = Backbone(fuse(plain.network))
+        # Not torch's own `fuse`: a traced module is a reference cycle, and its weights would stay
+        # on the device until Python looks for such.
+        for convolution, normalization in _pairs(other.network):
+            _fold(other.network, convolution, normalization)
         if _agree(plain, other, bands):
             return other
-    except Exception as error:
+    except Exception as error:  # torch.fx runs foreign code and raises what it likes
         logging.getLogger(__name__).debug("batch normalisation stays unfolded: %s", error)
     return plain
+
+
+def _pairs(network: nn.Module) -> Iterator[tuple[str, str]]:
+    """Names of the convolutions whose one reader is a batch normalisation, and of that."""
+    graph = fx.symbolic_trace(network).graph
+    uses = Counter(str(node.target) for node in graph.nodes if node.op == "call_module")
+    modules = dict(network.named_modules())
+    for node in graph.nodes:
+        if node.op != "call_module" or type(modules[str(node.target)]) is not nn.BatchNorm2d:
+            continue
+        before = node.args[0]
+        if not isinstance(before, fx.Node) or before.op != "call_module" or len(before.users) > 1:
+            continue
+        names = str(before.target), str(node.target)
+        if type(modules[names[0]]) is nn.Conv2d and all(uses[name] == 1 for name in names):
+            yield names
+
+
+def _fold(network: nn.Module, convolution: str, normalization: str) -> None:
+    first = network.get_submodule(convolution)
+    second = network.get_submodule(normalization)
+    assert isinstance(first, nn.Conv2d)
+    assert isinstance(second, nn.BatchNorm2d)
+    network.set_submodule(convolution, fuse_conv_bn_eval(first, second))
+    network.set_submodule(normalization, nn.Identity())
 
 
 @torch.no_grad()

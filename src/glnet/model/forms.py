@@ -5,6 +5,7 @@ A form is a way to compute one network. `PlainForm` runs the branches as they ar
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple, Protocol
 
 import torch
@@ -164,9 +165,10 @@ class PlainForm:
         features = output.features.only(shared_layers(self._network))
         return WholeOutput(features, output.logits, output.fused)
 
-    def _numbers(self) -> torch.autocast:
-        is_low = self._dtype != torch.float32
-        return torch.autocast(self._device.type, self._dtype if is_low else None, enabled=is_low)
+    def _numbers(self) -> AbstractContextManager[object]:
+        if self._dtype == torch.float32:
+            return nullcontext()
+        return torch.autocast(self._device.type, self._dtype)
 
 
 def answers_of(network: GLNet) -> tuple[Answer, ...]:
