@@ -81,7 +81,7 @@ def run(options: Namespace) -> int:
     ]
     model = _model(options)
     progress = ProgressDisplay("estimate")
-    found = []
+    found: list[Estimate] = []
     try:
         for size in sizes:
             for settings in choices:

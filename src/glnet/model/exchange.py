@@ -90,7 +90,7 @@ class Exchange:
         step = max(1, CAST_NUMBERS // maps[0, 0].numel())
         for own, (row, column) in zip(maps, patches, strict=True):
             place = canvas[:, _span(rows, row), _span(columns, column)]
-            for part, of in zip(place.split(step), own.split(step), strict=True):
+            for part, of in zip(torch.split(place, step), torch.split(own, step), strict=True):
                 part.add_(rows.matrices[row].T @ (of.to(canvas) @ columns.matrices[column]))
 
     def _crop(self, axis: Axis, like: Tensor, cells: int, samples: int) -> Banded:

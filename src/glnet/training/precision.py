@@ -2,9 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Literal
 
 from glnet.inference.machine import chosen_device, has_bfloat16
 from glnet.training.config import TrainingConfig
+
+Settled = Literal["32-true", "bf16-mixed", "16-mixed"]
+"""What Lightning takes."""
 
 
 def with_precision(config: TrainingConfig, note: Callable[[str], None]) -> TrainingConfig:
@@ -24,6 +28,7 @@ def with_precision(config: TrainingConfig, note: Callable[[str], None]) -> Train
         note(f"{device} only imitates bfloat16, which is slower than run.precision: 32-true")
     if run.precision != "auto":
         return config
+    chosen: Settled
     if is_native:
         chosen, because = "bf16-mixed", "computes in bfloat16 by itself"
     elif device == "cpu":
@@ -32,3 +37,14 @@ def with_precision(config: TrainingConfig, note: Callable[[str], None]) -> Train
         chosen, because = "16-mixed", "computes in float16, but not in bfloat16, by itself"
     note(f"run.precision: {chosen}, since this {device} {because}")
     return replace(config, run=replace(run, precision=chosen))
+
+
+def settled(config: TrainingConfig) -> Settled:
+    """The precision of a configuration that went through `with_precision`.
+
+    Raises:
+        ValueError: If it did not.
+    """
+    if config.run.precision == "auto":
+        raise ValueError("run.precision: auto was not replaced by what the device does best")
+    return config.run.precision

@@ -44,7 +44,7 @@ from glnet.training.keeping import (
     read_checkpoint,
     steps_done,
 )
-from glnet.training.precision import with_precision
+from glnet.training.precision import settled, with_precision
 from glnet.training.preparation import Setup, Stage
 from glnet.training.progress import Moment, Report, StageProgress, Steps, unseen
 from glnet.training.resuming import begin, new_folder, old_folder
@@ -217,7 +217,7 @@ def _fit(stage: Stage, setup: Setup, watchers: Watchers, diary: Diary) -> None:
             devices=config.run.devices,
             num_nodes=config.run.num_nodes,
             strategy=_strategy(config),
-            precision=config.run.precision,
+            precision=settled(config),
             max_epochs=stage.config.epochs,
             logger=False,
             callbacks=callbacks,
