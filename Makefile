@@ -19,7 +19,7 @@ demo: $(READY)  ## train on drawn scenes, segment a large map, show what each br
 	$(BIN)/glnet demo --overwrite
 
 test: $(READY)  ## every test
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --maxprocesses=8 --dist=worksteal
 
 check: $(READY)  ## style, types
 	$(BIN)/ruff check .

@@ -1,5 +1,6 @@
 """What evaluation holds while it counts: strips, whatever the height of the image."""
 
+import gc
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,7 @@ def _sample(folder: Path, height: int) -> Sample:
 def _measured(folder: Path, height: int, settings: Settings) -> tuple[_Largest, int]:
     """The tensors of an evaluation, and the most that Python and numpy held meanwhile."""
     sample, description = _sample(folder, height), DatasetDescription(CLASSES, IndexEncoding())
+    gc.collect()  # What waits to be collected is not held by what comes.
     tracemalloc.start()
     try:
         with _Largest() as largest:
@@ -76,5 +78,6 @@ def test_nothing_that_is_held_grows_with_the_height(
     of_high, held_high = _measured(tmp_path, high, settings)
 
     assert of_high.elements == of_low.elements
-    assert of_high.float64 < WIDTH * high / 10  # Sampling matrices along an axis; never a map.
+    # Sampling matrices along an axis, beside the kernels multiplied out; never a map.
+    assert of_high.float64 - of_low.float64 < WIDTH * (high - LOW) / 10
     assert held_high - held_low < most * WIDTH * (high - LOW)
