@@ -185,6 +185,18 @@ def strips(size: Size, height: int) -> Iterator[Window]:
         yield Window(row, 0, Size(min(height, size.height - row), size.width))
 
 
+def blocks(size: Size, side: int) -> Iterator[Window]:
+    """Cut a raster into squares, row by row of them; the last of a row or column may be smaller.
+
+    Raises:
+        GeometryError: If ``side`` is under 1.
+    """
+    for strip in strips(size, side):
+        for column in range(0, size.width, side):
+            width = min(side, size.width - column)
+            yield Window(strip.row, column, Size(strip.size.height, width))
+
+
 def _check_interval(length: int, size: int) -> None:
     if not 1 <= size <= length:
         raise GeometryError(f"a patch of {size} px does not fit along {length} px")

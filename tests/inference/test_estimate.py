@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from glnet.geometry import Size, Window
@@ -11,25 +12,36 @@ from glnet.inference.live_bytes import LiveBytes
 from glnet.inference.settings import Settings
 from glnet.inference.streaming import Answer, answers_of, predict
 from glnet.model.checkpoint import Model
+from glnet.model.collapse import BRANCHES, branches_of
 from tests.inference.pictures import raster
 from tests.model.tiny import tiny_model
 
 
-def _weights(model: Model) -> int:
-    return sum(of.numel() * of.element_size() for of in model.network.state_dict().values())
+def _weights(model: Model, settings: Settings) -> int:
+    """What is there all the time."""
+    if not settings.collapse:
+        parts: list[nn.Module] = [model.network]
+    elif settings.keeps_weights:
+        make = branches_of(model.network, model.bands)
+        parts = [make(name) for name in BRANCHES if getattr(model.network, name) is not None]
+    else:
+        parts = []
+    return sum(of.nbytes for part in parts for of in part.state_dict().values())
 
 
 def _measured(model: Model, size: Size, settings: Settings) -> tuple[int, int]:
     """Peak of tensors, weights included, and multiply-adds of a real prediction."""
     form = form_of(model, settings).form
     image, answer = raster(size.height, size.width), answers_of(model)[-1]
+    with predict(model, image, settings, form=form):
+        pass  # What is kept is there.
     with (
         FlopCounterMode(display=False) as counter,
         LiveBytes("cpu") as live,
         predict(model, image, settings, form=form) as prediction,
     ):
         prediction.best(answer, Window(0, 0, size), torch.device("cpu"))
-    return live.peak + _weights(model), counter.get_total_flops() // 2
+    return live.peak + _weights(model, settings), counter.get_total_flops() // 2
 
 
 @pytest.mark.parametrize(

@@ -17,9 +17,9 @@ def test_scores_come_back_as_they_went_in(tmp_path: Path) -> None:
     first, second = torch.randn(2, 3, 4, 5).unbind()
 
     with Scratch(2, (3, 4, 5), tmp_path) as scratch:
-        scratch.write(1, first)
-        scratch.add(1, second)
-        scratch.write(0, second.to(torch.bfloat16))
+        scratch.write([1], first[None])
+        scratch.add([1], second[None])
+        scratch.write([0], second.to(torch.bfloat16)[None])
 
         assert torch.equal(scratch.read(1, CPU), first + second)
         assert torch.equal(scratch.read(0, CPU), second.to(torch.bfloat16).float())
@@ -29,7 +29,7 @@ def test_scores_come_back_as_they_went_in(tmp_path: Path) -> None:
 def test_what_was_read_stays_when_the_file_changes(tmp_path: Path) -> None:
     with Scratch(1, (1, 2, 2), tmp_path) as scratch:
         before = scratch.read(0, CPU)
-        scratch.write(0, torch.ones(1, 2, 2))
+        scratch.write([0], torch.ones(1, 1, 2, 2))
 
     assert torch.equal(before, torch.zeros(1, 2, 2))
 

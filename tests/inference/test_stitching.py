@@ -29,7 +29,7 @@ def _filled(scratch: Scratch, grid: PatchGrid, seed: int) -> list[Tensor]:
     generator = torch.Generator().manual_seed(seed)
     scores = [torch.randn(scratch.frame, generator=generator) for _ in grid]
     for patch, of in enumerate(scores):
-        scratch.write(patch, of)
+        scratch.write([patch], of[None])
     return scores
 
 

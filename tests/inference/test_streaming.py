@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from glnet.errors import ConfigurationError, InputMismatchError
-from glnet.geometry import Window, strips
+from glnet.geometry import Size, Window, strips
 from glnet.inference.pixels import normalized, read_patch, read_thumbnail
 from glnet.inference.streaming import Answer, Prediction, Settings, predict
 from glnet.model.checkpoint import Model
@@ -111,8 +111,21 @@ def test_the_height_of_strips_does_not_change_a_bit(
 
 
 def test_strips_fit_the_memory_that_they_may_take(predicted: Prediction) -> None:
-    assert predicted.strip_height(4 * 3 * 203 * 20) == 20
-    assert predicted.strip_height(1) == 16
+    height = predicted.strip_height()
+    assert height == 512
+    wide = Prediction(Size(100, 100_000), [])
+    assert wide.strip_height() * 100_000 <= 2**24 < (wide.strip_height() + 1) * 100_000
+    assert Prediction(Size(100, 2**31), []).strip_height() == 16
+
+
+def test_blocks_do_not_change_a_label(
+    predicted: Prediction, scene: ArrayRaster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    window = Window(3, 5, Size(scene.size.height - 4, scene.size.width - 7))
+    whole = predicted.scores(Answer.AGGREGATED, window, CPU).argmax(0)
+    monkeypatch.setattr(Prediction, "block_side", lambda _: 37)
+
+    assert torch.equal(predicted.best(Answer.AGGREGATED, window, CPU), whole.to(torch.uint8))
 
 
 def test_a_prediction_leaves_the_network_as_it_was_and_depends_on_nothing_before(

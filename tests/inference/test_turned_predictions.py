@@ -158,7 +158,6 @@ def test_strips_are_rows_of_the_whole(ways: Turns) -> None:
             whole = prediction.scores(answer, Window(0, 0, of.size), CPU)
             parts = [prediction.scores(answer, strip, CPU) for strip in strips(of.size, 13)]
             assert torch.equal(torch.cat(parts, 1), whole)
-        assert prediction.strip_height(2 * 4 * 3 * 75 * 20) == 20
 
 
 def test_a_window_is_a_part_of_the_whole() -> None:

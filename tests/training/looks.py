@@ -185,8 +185,7 @@ def stitched(logits: Tensor, portion: Portion) -> Tensor:
     """Patch logits summed over the whole image, as prediction does."""
     grid = portion.task.look.grid
     with Scratch(len(grid), logits.shape[1:]) as scratch:
-        for patch, of in enumerate(logits):
-            scratch.write(patch, of)
+        scratch.write(range(len(logits)), logits)
         return stitch(scratch, grid, Window(0, 0, grid.raster), "exact", CPU)
 
 

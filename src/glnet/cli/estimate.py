@@ -119,7 +119,15 @@ def show(estimates: "list[Estimate]") -> None:
     table = Table(
         title=f"{first.precision} on {first.device}, {first.form} head", title_justify="left"
     )
-    for title in ("image", "patches", "at once", "device memory", "scratch", "10^9 multiply-adds"):
+    for title in (
+        "image",
+        "patches",
+        "at once",
+        "device memory",
+        "host memory",
+        "scratch",
+        "10^9 multiply-adds",
+    ):
         table.add_column(title, justify="right")
     for of in estimates:
         table.add_row(
@@ -127,6 +135,7 @@ def show(estimates: "list[Estimate]") -> None:
             f"{of.patches:,}",
             str(of.patch_batch),
             in_binary_units(of.device_bytes),
+            in_binary_units(of.host_bytes),
             in_binary_units(of.scratch_bytes),
             f"{of.multiply_adds / 1e9:,.0f}",
         )
@@ -135,13 +144,13 @@ def show(estimates: "list[Estimate]") -> None:
 
 def _model(options: Namespace) -> "Model":
     from glnet.data.classes import ClassInfo  # noqa: PLC0415
-    from glnet.model.checkpoint import load_model, new_model  # noqa: PLC0415 - imports torch
+    from glnet.model.checkpoint import new_model, open_model  # noqa: PLC0415 - imports torch
     from glnet.model.config import ModelConfig, Normalization  # noqa: PLC0415
 
     if (options.model is None) == (options.config is None):
         raise ConfigurationError("name either a model's folder or a training --config")
     if options.model is not None:
-        return load_model(options.model)
+        return open_model(options.model).model
     if options.classes is None:
         raise ConfigurationError(
             "a --config does not say how many classes there are; add --classes"

@@ -6,24 +6,34 @@ prediction, so what is counted is what a prediction does. All batches of patches
 two of them tell the rest. (torch's fake tensors know their device as well; nothing here asks.)
 """
 
+import copy
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
+from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from glnet.errors import ConfigurationError
+from glnet.errors import CollapseError, ConfigurationError
 from glnet.geometry import Size, Window
-from glnet.inference.forming import dtype_of, form_of
+from glnet.inference.forming import dtype_of
+from glnet.inference.host_memory import (
+    computing_bytes,
+    program_bytes,
+    reading_bytes,
+    writing_bytes,
+)
 from glnet.inference.live_bytes import LiveBytes
 from glnet.inference.passes import Passes
 from glnet.inference.prediction import TURNS, Prediction, View
 from glnet.inference.settings import Settings
 from glnet.model.checkpoint import Model
+from glnet.model.collapse import BRANCHES, branches_of, form_with
 from glnet.model.config import ModelConfig
 from glnet.model.exchange import Exchange
-from glnet.model.forms import answers_of
+from glnet.model.forms import Form, PlainForm, answers_of
 from glnet.model.moving import moved
 from glnet.raster import UPRIGHT
 
@@ -47,6 +57,10 @@ class Estimate:
         form: ``collapsed`` or ``plain``.
         device_bytes: The most that tensors take on the device at once, weights included. What
             libraries take within one operation, and what a GPU's driver takes, is not in it.
+        host_bytes: The most memory of the process: the program as it is in this one, pixels and
+            labels on their way, weights, and on a CPU the tensors. What a GPU's driver takes of it
+            is not in it, nor are files that are decoded whole (JPEG, PNG).
+        program_bytes: The part of it that the program takes before the first prediction.
         scratch_bytes: On disk, while it runs.
         multiply_adds: Of convolutions and matrix products, for the whole image.
     """
@@ -59,6 +73,8 @@ class Estimate:
     precision: str
     form: str
     device_bytes: int
+    host_bytes: int
+    program_bytes: int
     scratch_bytes: int
     multiply_adds: int
 
@@ -67,49 +83,33 @@ class Estimate:
         return asdict(self)
 
 
-def estimate(model: Model, size: Size, settings: Settings) -> Estimate:
+def estimate(model: Model, size: Size, settings: Settings, *, counts: bool = True) -> Estimate:
     """Estimate a prediction of the model's own answer.
 
     Args:
-        model: Its weights may be of any values.
+        model: Its weights may be of any values, or none (on torch's ``meta`` device).
         size: Of the image.
         settings: Resolved but for the device, which need not be here.
+        counts: Whether multiply-adds are counted, which takes half of the time; else they are 0.
 
     Raises:
         ConfigurationError: If a setting cannot be.
     """
-    if not settings.collapse and settings.precision != "float32":
-        raise ConfigurationError("the plain form is estimated in float32 only")
     grid = model.config.framing.grid(size)
     batch = min(settings.patch_batch, len(grid))
-    contentless = replace(settings, device=META.type)
-    wanted = answers_of(model.network)[-1:]
-    formed = form_of(_with_weights_where_they_count(model, settings), contentless)
-    counts = _Counts()
-    with (
-        torch.inference_mode(),
-        FlopCounterMode(display=False) as counter,
-        LiveBytes(META.type) as live,  # the inner one: the other takes operations to pieces
-    ):
-        counts.total = counter.get_total_flops
-        passes = Passes(
-            formed.form,
-            Exchange(grid, model.config.framing.sampling),
-            grid.places[: BATCHES * batch],
-            wanted,
-            _ContentlessPixels(model.config, contentless),
-            _Nowhere,
-        )
-        logits = passes.run(batch, counts.note)
-        counts.end()
-        kept = passes.kept
-        view = View(UPRIGHT, grid, model.config.framing.sampling, logits, kept)
-        prediction = Prediction(size, [view])
-        strip = Window(0, 0, Size(min(prediction.strip_height(), size.height), size.width))
-        prediction.best(wanted[0], strip, META)
+    weighed = _weighed(model, settings)
+    run = _Rehearsal(model, size, replace(settings, patch_batch=batch), weighed.form)
+    with torch.inference_mode(), ExitStack() as stack:
+        if counts:
+            counter = stack.enter_context(FlopCounterMode(display=False))
+            run.counts.total = counter.get_total_flops
+        # The inner one: the other takes operations to pieces.
+        live = stack.enter_context(LiveBytes(META.type))
+        run.run()
     is_on_cpu = torch.device(settings.device).type == "cpu"
+    ways = len(TURNS[settings.turns])
     patches = len(grid) if model.network.local is not None else 0
-    on_host = sum(of.numel() * of.element_size() for of in model.network.state_dict().values())
+    on_device = live.peak + (weighed.host_bytes if is_on_cpu else weighed.device_bytes)
     return Estimate(
         height=size.height,
         width=size.width,
@@ -117,22 +117,100 @@ def estimate(model: Model, size: Size, settings: Settings) -> Estimate:
         patch_batch=batch,
         device=settings.device,
         precision=settings.precision,
-        form=formed.name,
-        device_bytes=live.peak + (on_host if is_on_cpu else 0),
-        scratch_bytes=sum(4 * patches * of.frame.numel() for of in kept.values())
-        * len(TURNS[settings.turns]),
-        multiply_adds=counts.of_all(patches) // 2 * len(TURNS[settings.turns]),
+        form=weighed.name,
+        device_bytes=on_device,
+        host_bytes=program_bytes()
+        + computing_bytes(on_device if is_on_cpu else weighed.host_bytes)
+        + reading_bytes(model.config, settings, batch)
+        + writing_bytes(size, settings),
+        program_bytes=program_bytes(),
+        scratch_bytes=sum(4 * patches * of.numel() for of in run.frames) * ways,
+        multiply_adds=run.counts.of_all(patches) // 2 * ways,
     )
 
 
-def _with_weights_where_they_count(model: Model, settings: Settings) -> Model:
-    """The model with weights that are on the device already, if that is the host.
+class _Weighed(NamedTuple):
+    """A form without content.
 
-    Otherwise every branch's weights come to the device when they are needed, and count there.
+    Attributes:
+        form: Weights that come to the device and go while it runs are made meanwhile.
+        name: As `Formed.name`.
+        device_bytes: Weights that are on the device all the time.
+        host_bytes: Weights that are in host memory all the time.
     """
-    if torch.device(settings.device).type != "cpu":
-        return model
-    return Model(moved(model.network, META, torch.float32), model.config)
+
+    form: Form
+    name: str
+    device_bytes: int
+    host_bytes: int
+
+
+def _weighed(model: Model, settings: Settings) -> _Weighed:
+    network, dtype = moved(model.network, META, torch.float32), dtype_of(settings)
+    is_on_cpu = torch.device(settings.device).type == "cpu"
+    try:
+        make = branches_of(network, model.bands) if settings.collapse else None
+    except CollapseError:
+        make = None
+    if make is None:
+        if settings.precision != "float32":
+            raise ConfigurationError("the plain form is estimated in float32 only")
+        taken = _bytes_of(network)
+        return _Weighed(PlainForm(network, META, dtype), "plain", taken, taken)
+
+    made = {name: make(name) for name in BRANCHES if getattr(network, name) is not None}
+    sizes = [_bytes_of(branch) for branch in made.values()]
+    kept = sum(sizes) if settings.keeps_weights else 0
+    ready = {name: moved(branch, META, dtype) for name, branch in made.items()}
+    if is_on_cpu and settings.keeps_weights and dtype == torch.float32:
+        # Nothing comes or goes.
+        return _Weighed(form_with(ready.__getitem__, network, META, dtype), "collapsed", 0, kept)
+    form = form_with(lambda name: copy.deepcopy(ready[name]), network, META, dtype)
+    # While one is made ready, its weights are there as they were read, and as they will be.
+    passing = 0 if settings.keeps_weights else 2 * max(sizes)
+    return _Weighed(form, "collapsed", 0, kept if is_on_cpu else kept + passing)
+
+
+def _bytes_of(module: nn.Module) -> int:
+    return sum(of.numel() * of.element_size() for of in module.state_dict().values())
+
+
+class _Rehearsal:
+    """A prediction without content, of as many patches as tell the rest.
+
+    Attributes:
+        counts: What was counted phase by phase.
+        frames: The shapes of what is kept of a patch.
+    """
+
+    def __init__(self, model: Model, size: Size, settings: Settings, form: Form) -> None:
+        self.counts = _Counts()
+        self.frames: list[torch.Size] = []
+        self._size = size
+        self._batch = settings.patch_batch
+        self._grid = model.config.framing.grid(size)
+        self._sampling = model.config.framing.sampling
+        self._answer = answers_of(model.network)[-1]
+        self._passes = Passes(
+            form,
+            Exchange(self._grid, self._sampling),
+            self._grid.places[: BATCHES * self._batch],
+            (self._answer,),
+            _ContentlessPixels(model.config, replace(settings, device=META.type)),
+            _Nowhere,
+        )
+
+    def run(self) -> None:
+        """All passes, and some labels."""
+        logits = self._passes.run(self._batch, self.counts.note)
+        self.counts.end()
+        kept = self._passes.kept
+        self.frames = [of.frame for of in kept.values()]
+        view = View(UPRIGHT, self._grid, self._sampling, logits, kept)
+        prediction = Prediction(self._size, [view])
+        side = 2 * prediction.block_side()
+        seen = Size(min(side, self._size.height), min(side, self._size.width))
+        prediction.best(self._answer, Window(0, 0, seen), META)
 
 
 class _ContentlessPixels:
@@ -169,10 +247,10 @@ class _Nowhere:
     def classes(self) -> int:
         return self.frame[0]
 
-    def write(self, patch: int, scores: Tensor) -> None:
+    def write(self, patches: Sequence[int], scores: Tensor) -> None:
         pass
 
-    def add(self, patch: int, scores: Tensor) -> None:
+    def add(self, patches: Sequence[int], scores: Tensor) -> None:
         pass
 
     def read(self, patch: int, device: torch.device) -> Tensor:

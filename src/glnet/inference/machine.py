@@ -13,8 +13,8 @@ from glnet.errors import ConfigurationError
 from glnet.inference.settings import Precision, Settings
 
 PROCESS_STATUS = Path("/proc/self/status")
-PEAK_LINE = "VmHWM:"
-"""The line of it that has the most memory this process ever held, in KiB."""
+PEAK_LINE, PRESENT_LINE = "VmHWM:", "VmRSS:"
+"""The lines of it that have the most memory this process ever held, and what it holds, in KiB."""
 
 MEMORY_WORDS = ("can't allocate memory", "not enough memory", "out of memory", "ALLOC_FAILED")
 """How torch and the libraries below it say so in errors of no kind of their own."""
@@ -132,13 +132,25 @@ def peak_device_bytes(device: str) -> int | None:
 def peak_host_bytes() -> int | None:
     """The most memory this process ever held; None where the system does not tell."""
     # Preferred: Linux lets the other number begin with the peak of the process that started us.
-    if PROCESS_STATUS.exists():
-        for line in PROCESS_STATUS.read_text().splitlines():
-            if line.startswith(PEAK_LINE):
-                return int(line.split()[1]) * 1024
+    if (told := _told_bytes(PEAK_LINE)) is not None:
+        return told
     try:
         import resource  # noqa: PLC0415 - not on Windows
     except ImportError:
         return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+def resident_host_bytes() -> int | None:
+    """The memory that this process holds; None where the system does not tell."""
+    told = _told_bytes(PRESENT_LINE)
+    return peak_host_bytes() if told is None else told
+
+
+def _told_bytes(beginning: str) -> int | None:
+    if PROCESS_STATUS.exists():
+        for line in PROCESS_STATUS.read_text().splitlines():
+            if line.startswith(beginning):
+                return int(line.split()[1]) * 1024
+    return None

@@ -5,11 +5,13 @@ steps as a prediction, without pixels.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from glnet.inference.overlapping import made_ahead
 from glnet.inference.scratch import PatchScores
 from glnet.inference.settings import Progress, quiet
 from glnet.model.answers import Answer
@@ -58,12 +60,13 @@ class Passes:
         self._pixels = pixels
         self._keep = keep
 
-    def run(self, batch: int, progress: Progress = quiet) -> Tensor | None:
+    def run(self, batch: int, progress: Progress = quiet, ahead: int = 0) -> Tensor | None:
         """All passes; returns the global branch's logits (K, h, w), if they are wanted.
 
         Args:
             batch: How many patches run at once.
             progress: Told after every batch.
+            ahead: How many batches are read while another one is in the network.
         """
         whole, thumbnail, merger = None, None, None
         if Answer.GLOBAL in self._form.answers:
@@ -74,9 +77,11 @@ class Passes:
         if self._form.hears_patches and whole is not None:
             merger = Merger(self._exchange, whole.features, self._places)
         progress("patches", 0, len(self._places))
-        for indices in self._batches(batch):
-            self._see_patches(indices, whole, merger)
-            progress("patches", indices[-1] + 1, len(self._places))
+        with closing(made_ahead(self._read, self._batches(batch), ahead)) as batches:
+            for indices, pixels in batches:
+                self._see_patches(indices, pixels, whole, merger)
+                del pixels  # gives its room to the next one
+                progress("patches", indices[-1] + 1, len(self._places))
         if merger is not None and thumbnail is not None:
             whole = None  # gives its room to the refined branch
             merged = merger.merged(thumbnail.dtype)
@@ -84,11 +89,13 @@ class Passes:
             self._add_far_part(whole, batch, progress)
         return _logits(whole)
 
+    def _read(self, indices: list[int]) -> tuple[list[int], Tensor]:
+        return indices, self._pixels.patches(indices)
+
     def _see_patches(
-        self, indices: list[int], whole: WholeOutput | None, merger: Merger | None
+        self, indices: list[int], pixels: Tensor, whole: WholeOutput | None, merger: Merger | None
     ) -> None:
         """One batch; its maps end with this call."""
-        pixels = self._pixels.patches(indices)
         places = [self._places[k] for k in indices]
         output = self._form.see_patches(pixels, whole, self._exchange, places, self._wanted)
         if merger is not None:
@@ -101,8 +108,7 @@ class Passes:
                 far = self._form.far_part(whole, self._exchange, scores.shape, places)
             if answer not in self.kept:
                 self.kept[answer] = self._keep(scores.shape[1:])
-            for k, of in zip(indices, scores + far, strict=True):
-                self.kept[answer].write(k, of)
+            self.kept[answer].write(indices, scores + far)
 
     def _add_far_part(self, whole: WholeOutput, batch: int, progress: Progress) -> None:
         kept = self.kept.get(Answer.AGGREGATED)
@@ -110,9 +116,7 @@ class Passes:
             return
         for indices in self._batches(batch):
             places = [self._places[k] for k in indices]
-            parts = self._form.far_part(whole, self._exchange, kept.frame, places)
-            for k, part in zip(indices, parts, strict=True):
-                kept.add(k, part)
+            kept.add(indices, self._form.far_part(whole, self._exchange, kept.frame, places))
             progress("global part", indices[-1] + 1, len(self._places))
 
     def _batches(self, batch: int) -> Iterator[list[int]]:

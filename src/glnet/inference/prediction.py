@@ -1,5 +1,6 @@
 """What is known of a raster after the passes: windows of scores and labels, of any size."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -10,12 +11,24 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from glnet.geometry import PatchGrid, Size, Window
+from glnet.geometry import PatchGrid, Size, Window, blocks
 from glnet.inference.scratch import PatchScores
 from glnet.inference.stitching import stitch, stretch
 from glnet.model.answers import Answer
 from glnet.model.resampling import Sampling
-from glnet.raster import UPRIGHT, Turn
+from glnet.raster import LABEL_TILE, UPRIGHT, Turn
+
+STRIP_BYTES = 1 << 24
+"""What the labels of a strip may take, if it has more rows than `LEAST_STRIP`."""
+
+LEAST_STRIP = 16
+"""Rows."""
+
+BLOCK_BYTES = 1 << 25
+"""What the scores of a block may take on the device, if it is larger than `LEAST_BLOCK`."""
+
+LEAST_BLOCK = 128
+"""Pixels of a side: every patch that a block reaches is read for it."""
 
 Turns = Literal["none", "flips", "quarters", "all"]
 """In which ways a raster is laid before the network sees it; the scores are averaged."""
@@ -98,22 +111,36 @@ class Prediction:
         return total / len(self._views) if len(self._views) > 1 else total
 
     def best(self, answer: Answer, window: Window, device: torch.device) -> Tensor:
-        """The best class of every pixel of a window, where it was computed: (rows, columns)."""
-        return self.scores(answer, window, device).argmax(dim=0).to(torch.uint8)
+        """The best class of every pixel of a window, where it was computed: (rows, columns).
+
+        Scores are there for one block at a time, however large the window is.
+        """
+        labels = torch.empty(
+            window.size.height, window.size.width, dtype=torch.uint8, device=device
+        )
+        for block in blocks(window.size, self.block_side()):
+            place = Window(window.row + block.row, window.column + block.column, block.size)
+            labels[block.slices] = self.scores(answer, place, device).argmax(dim=0)
+        return labels
 
     def labels(self, answer: Answer, window: Window, device: torch.device) -> NDArray[np.uint8]:
         """The best class of every pixel of a window: (rows, columns)."""
         labels: NDArray[np.uint8] = self.best(answer, window, device).cpu().numpy()
         return labels
 
-    def strip_height(self, memory_bytes: int = 2**26) -> int:
-        """How many full-width rows of scores fit a given memory; at least 16."""
+    def strip_height(self) -> int:
+        """How many rows of labels are made at once, see `strip_height`."""
+        return strip_height(self.size)
+
+    def block_side(self) -> int:
+        """The side of a square of pixels whose scores, and what makes them, fit `BLOCK_BYTES`."""
         view = self._views[0]
         classes = max((scratch.classes for scratch in view.patch_scores.values()), default=1)
         if view.global_logits is not None:
             classes = max(classes, view.global_logits.shape[0])
-        held = min(2, len(self._views))  # The sum, and the next view's.
-        return max(16, memory_bytes // (4 * held * classes * self.size.width))
+        # The sum and, of several views, the next one's; two products and their sum in `enlarge`.
+        held = min(2, len(self._views)) + 3
+        return max(LEAST_BLOCK, math.isqrt(BLOCK_BYTES // (4 * held * classes)))
 
     def close(self) -> None:
         """Give the scratch space back."""
@@ -129,6 +156,11 @@ class Prediction:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def strip_height(raster: Size) -> int:
+    """Rows of labels in a full-width strip: as high as a tile, lower for a wide raster."""
+    return max(LEAST_STRIP, min(LABEL_TILE, STRIP_BYTES // raster.width))
 
 
 def close_all(views: Sequence[View]) -> None:

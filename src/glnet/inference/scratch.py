@@ -30,12 +30,12 @@ class PatchScores(Protocol):
         """How many classes a patch has scores for."""
         ...
 
-    def write(self, patch: int, scores: Tensor) -> None:
-        """Keep the scores of a patch."""
+    def write(self, patches: Sequence[int], scores: Tensor) -> None:
+        """Keep the scores (N, K, h, w) of some patches."""
         ...
 
-    def add(self, patch: int, scores: Tensor) -> None:
-        """Add to the scores of a patch."""
+    def add(self, patches: Sequence[int], scores: Tensor) -> None:
+        """Add to the scores of some patches."""
         ...
 
     def read(self, patch: int, device: torch.device) -> Tensor:
@@ -86,22 +86,22 @@ class Scratch:
         """How many classes a patch has scores for."""
         return self._frame[0]
 
-    def add(self, patch: int, scores: Tensor) -> None:
-        """Add scores (K, h, w) to what is kept of a patch."""
-        self.write(patch, self.read(patch, torch.device("cpu")) + scores.detach().float().cpu())
-
-    def write(self, patch: int, scores: Tensor) -> None:
-        """Keep the scores (K, h, w) of a patch.
+    def write(self, patches: Sequence[int], scores: Tensor) -> None:
+        """Keep the scores (N, K, h, w) of some patches.
 
         Raises:
             OutputError: If the disk is full.
         """
-        numbers = scores.detach().float().cpu().contiguous().numpy()
-        try:
-            self._file.seek(patch * self._patch_bytes)
-            self._file.write(numbers.data)
-        except OSError as error:
-            raise OutputError(f"cannot write the scratch file: {error}; free some space") from error
+        self._write(patches, scores.detach().float().cpu())
+
+    def add(self, patches: Sequence[int], scores: Tensor) -> None:
+        """Add scores (N, K, h, w) to what is kept of some patches.
+
+        Raises:
+            OutputError: If the disk is full.
+        """
+        kept = torch.stack([self.read(patch, torch.device("cpu")) for patch in patches])
+        self._write(patches, kept + scores.detach().float().cpu())
 
     def read(self, patch: int, device: torch.device) -> Tensor:
         """The scores (K, h, w) of a patch."""
@@ -109,6 +109,14 @@ class Scratch:
         self._file.seek(patch * self._patch_bytes)
         self._file.readinto(numbers.data)
         return torch.from_numpy(numbers).to(device)
+
+    def _write(self, patches: Sequence[int], scores: Tensor) -> None:
+        try:
+            for patch, of in zip(patches, scores.contiguous().numpy(), strict=True):
+                self._file.seek(patch * self._patch_bytes)
+                self._file.write(of.data)
+        except OSError as error:
+            raise OutputError(f"cannot write the scratch file: {error}; free some space") from error
 
     def close(self) -> None:
         """Give the disk space back; closing twice does nothing."""

@@ -1,8 +1,8 @@
 """The entry points: from an image, in memory or on disk, to its labels."""
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Generator, Sequence
+from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from glnet.inference.machine import (
     peak_host_bytes,
     resolved,
 )
+from glnet.inference.overlapping import made_ahead
 from glnet.inference.overlay import LabelPicture
 from glnet.inference.prediction import Turns
 from glnet.inference.report import (
@@ -32,7 +33,7 @@ from glnet.inference.report import (
 )
 from glnet.inference.settings import Precision, Progress, Settings, quiet
 from glnet.inference.streaming import Prediction, answers_of, predict
-from glnet.model.checkpoint import Model, load_model
+from glnet.model.checkpoint import Model, StoredModel, open_model
 from glnet.raster import ArrayRaster, LabelWriter, Raster, open_raster, write_picture
 
 Labels = NDArray[np.uint8]
@@ -68,11 +69,15 @@ def segment(
     settings = resolved(
         Settings(device=device, precision=precision, patch_batch=patch_batch, turns=turns)
     )
-    model = _loaded(model)
+    found = _found(model)
+    known, formed = _known(found), form_of(found, settings)
     with _opened(source) as raster, explained_memory(raster.name, settings):
         labels = np.empty((raster.size.height, raster.size.width), dtype=np.uint8)
-        with predict(model, raster, settings) as prediction:
-            for strip, part in _label_strips(prediction, model, settings):
+        with (
+            predict(known, raster, settings, form=formed.form) as prediction,
+            closing(_label_strips(prediction, known, settings)) as strips_of_labels,
+        ):
+            for strip, part in strips_of_labels:
                 labels[strip.slices] = part
     return labels
 
@@ -110,9 +115,9 @@ def segment_file(  # noqa: PLR0913 - what, where to, by whom and how; each may b
         ConfigurationError: If there is no such device, or not enough memory.
     """
     job = Job(image, Path(output), None if overlay is None else Path(overlay))
-    settings, model = resolved(settings), _loaded(model)
-    formed = form_of(model, settings)
-    return _segmented(job, model, settings, formed, overwrite=overwrite, progress=progress)
+    settings, found = resolved(settings), _found(model)
+    formed = form_of(found, settings)
+    return _segmented(job, _known(found), settings, formed, overwrite=overwrite, progress=progress)
 
 
 def _segmented(
@@ -133,8 +138,9 @@ def _segmented(
         with (
             _writer(job, raster, model, overwrite) as writer,
             predict(model, raster, settings, (), progress, formed.form) as prediction,
+            closing(_label_strips(prediction, model, settings)) as strips_of_labels,
         ):
-            for strip, labels in _label_strips(prediction, model, settings):
+            for strip, labels in strips_of_labels:
                 writer.write(labels)
                 tally.add(strip, labels)
                 progress("writing", strip.row_stop, raster.size.height)
@@ -171,16 +177,16 @@ def segment_files(  # noqa: PLR0913 - as `segment_file`
         ConfigurationError: If there is no image or no such device.
     """
     settings = resolved(settings)
-    model = _loaded(model)
+    found = _found(model)
     jobs = plan_jobs(images, output, has_overlay=has_overlay)
-    formed = form_of(model, settings)
+    formed = form_of(found, settings)
     watcher = watcher or Unwatched()
     reports, failures = [], []
     for job in jobs:
         watcher.starts(str(job.image))
         try:
             report = _segmented(
-                job, model, settings, formed, overwrite=overwrite, progress=watcher.advances
+                job, _known(found), settings, formed, overwrite=overwrite, progress=watcher.advances
             )
         except GLNetError as error:
             failures.append(SegmentFailure(str(job.image), str(error)))
@@ -208,8 +214,12 @@ class _Tally:
         return [int(count) / self.size.area for count in self._counts]
 
 
-def _loaded(model: Model | str | Path) -> Model:
-    return model if isinstance(model, Model) else load_model(model)
+def _found(model: Model | str | Path) -> Model | StoredModel:
+    return model if isinstance(model, Model) else open_model(model)
+
+
+def _known(model: Model | StoredModel) -> Model:
+    return model.model if isinstance(model, StoredModel) else model
 
 
 def _opened(source: str | Path | NDArray[Any]) -> AbstractContextManager[Raster]:
@@ -220,11 +230,15 @@ def _opened(source: str | Path | NDArray[Any]) -> AbstractContextManager[Raster]
 
 def _label_strips(
     prediction: Prediction, model: Model, settings: Settings
-) -> Iterator[tuple[Window, Labels]]:
+) -> Generator[tuple[Window, Labels]]:
     """The model's own answer, from the top down."""
     answer, device = answers_of(model)[-1], torch.device(settings.device)
-    for strip in strips(prediction.size, prediction.strip_height()):
-        yield strip, prediction.labels(answer, strip, device)
+
+    def labelled(strip: Window) -> tuple[Window, Labels]:
+        return strip, prediction.labels(answer, strip, device)
+
+    rows = strips(prediction.size, prediction.strip_height())
+    return made_ahead(labelled, rows, settings.ahead)
 
 
 def _writer(job: Job, raster: Raster, model: Model, overwrite: bool) -> LabelWriter:

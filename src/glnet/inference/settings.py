@@ -29,10 +29,14 @@ class Settings:
         turns: Test-time augmentation: in which ways the raster is laid (``flips`` and ``quarters``
             are 4 ways, ``all`` 8); the scores are averaged. Each way costs the time and the
             scratch space of a whole prediction.
+        ahead: How many batches of patches, and strips of labels, are made ready while another one
+            is used; 0 takes the least memory.
+        keeps_weights: Whether branches stay in host memory, ready for the next image, while another
+            one runs; else they are read and made ready each time.
         collapse: Whether the linear head is multiplied out; the answer is the same up to rounding.
 
     Raises:
-        ConfigurationError: If the batch is under 1, or no ways have that name.
+        ConfigurationError: If a number is too low, or no ways have that name.
     """
 
     device: str = "cpu"
@@ -40,11 +44,15 @@ class Settings:
     patch_batch: int = 4
     scratch: Path | None = None
     turns: Turns = "none"
+    ahead: int = 1
+    keeps_weights: bool = True
     collapse: bool = True
 
     def __post_init__(self) -> None:
         if self.patch_batch < 1:
             raise ConfigurationError(f"patch batch must be at least 1, got {self.patch_batch}")
+        if self.ahead < 0:
+            raise ConfigurationError(f"ahead must be 0 or more batches, got {self.ahead}")
         if self.turns not in TURNS:
             raise ConfigurationError(f"turns must be one of {', '.join(TURNS)}, got {self.turns}")
 

@@ -80,7 +80,8 @@ def _viewed(run: "_Run", turn: Turn, progress: Progress) -> View:
     """Run all passes over a raster that is laid in one way."""
     try:
         with torch.inference_mode():
-            global_logits = run.passes.run(run.settings.patch_batch, progress)
+            settings = run.settings
+            global_logits = run.passes.run(settings.patch_batch, progress, settings.ahead)
     except BaseException:
         run.close()
         raise

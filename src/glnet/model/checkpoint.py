@@ -1,17 +1,21 @@
 """A model on disk: ``config.json`` and ``model.safetensors`` in a folder; nothing is unpickled."""
 
+import copy
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import torch
 from jsonargparse import ArgumentParser
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import nn
 
 from glnet.errors import CheckpointError, ConfigurationError, OutputError
 from glnet.model.build import build_glnet
@@ -82,8 +86,37 @@ def save_model(model: Model, folder: str | Path, *, overwrite: bool = False) -> 
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def load_model(folder: str | Path) -> Model:
-    """Read a model folder onto the CPU, in evaluation mode.
+@dataclass(frozen=True)
+class StoredModel:
+    """A model whose weights stay on disk until they are needed, part by part.
+
+    Attributes:
+        model: Its network is on torch's ``meta`` device: it has shapes and no weights.
+        folder: Where the weights are.
+    """
+
+    model: Model
+    folder: Path
+
+    def part(self, name: str) -> nn.Module:
+        """A part of the network with its weights, on the CPU, in evaluation mode.
+
+        Args:
+            name: Of the attribute in `GLNet`, such as ``local``.
+
+        Raises:
+            CheckpointError: If they cannot be read.
+        """
+        found: nn.Module = copy.deepcopy(getattr(self.model.network, name))
+        with _opened_weights(self.folder) as file:
+            # Copied: one tensor that is a part of the mapped file keeps all that was read of it.
+            weights = {of: file.get_tensor(f"{name}.{of}").clone() for of in found.state_dict()}
+        _fill(found, weights)
+        return found
+
+
+def open_model(folder: str | Path) -> StoredModel:
+    """Read what a model is, and see that its weights are there, without reading them.
 
     Raises:
         CheckpointError: If the folder is missing, damaged, of another architecture than it says,
@@ -92,18 +125,51 @@ def load_model(folder: str | Path) -> Model:
     folder = Path(folder)
     config = read_config(folder)
     try:
-        model = new_model(config)
-        weights = load_file(folder / WEIGHTS_FILE)
+        with torch.device("meta"):
+            model = new_model(config)
     except ConfigurationError as error:
         raise CheckpointError(f"{folder / CONFIG_FILE}: {error}") from error
+    with _opened_weights(folder) as file:
+        found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 - no dictionary
+    _check_weights(folder, model.network.state_dict(), found)
+    model.network.eval()
+    return StoredModel(model, folder)
+
+
+def load_model(folder: str | Path) -> Model:
+    """Read a model folder onto the CPU, in evaluation mode.
+
+    Raises:
+        CheckpointError: As `open_model`.
+    """
+    stored = open_model(folder)
+    with _opened_weights(stored.folder) as file:
+        _fill(stored.model.network, file.get_tensors())
+    return stored.model
+
+
+@contextmanager
+def _opened_weights(folder: Path) -> Iterator[Any]:
+    """The file of weights.
+
+    Raises:
+        CheckpointError: If it cannot be read.
+    """
+    try:
+        with safe_open(folder / WEIGHTS_FILE, framework="pt") as file:
+            yield file
     except (OSError, SafetensorError) as error:
         raise CheckpointError(
             f"{folder / WEIGHTS_FILE} is damaged or missing ({error}); copy the model again"
         ) from error
-    _check_weights(folder, model.network.state_dict(), weights)
-    model.network.load_state_dict(weights)
-    model.network.eval()
-    return model
+
+
+def _fill(module: nn.Module, weights: Mapping[str, torch.Tensor]) -> None:
+    """Give a module on ``meta`` its weights, in its own types."""
+    wanted = module.state_dict()
+    module.load_state_dict(
+        {name: of.to(wanted[name].dtype) for name, of in weights.items()}, assign=True
+    )
 
 
 def read_config(folder: str | Path) -> ModelConfig:
@@ -190,7 +256,7 @@ def _nulls(values: dict[str, object], prefix: str = "") -> Iterator[str]:
 
 
 def _check_weights(
-    folder: Path, wanted: dict[str, torch.Tensor], found: dict[str, torch.Tensor]
+    folder: Path, wanted: Mapping[str, torch.Tensor], found: Mapping[str, tuple[int, ...]]
 ) -> None:
     missing, foreign = sorted(wanted.keys() - found.keys()), sorted(found.keys() - wanted.keys())
     if missing or foreign:
@@ -200,8 +266,8 @@ def _check_weights(
             f"{len(missing)} tensors missing, {len(foreign)} unknown, such as {example}"
         )
     for name, of in wanted.items():
-        if of.shape != found[name].shape:
+        if tuple(of.shape) != found[name]:
             raise CheckpointError(
                 f"{folder / WEIGHTS_FILE} is of another architecture than {CONFIG_FILE} says: "
-                f"{name} should be {tuple(of.shape)}, is {tuple(found[name].shape)}"
+                f"{name} should be {tuple(of.shape)}, is {found[name]}"
             )

@@ -7,7 +7,8 @@ normalisation is folded into the backbones' convolutions. What nobody asks for i
 Answers are those of the plain form up to rounding, at every pixel.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import cache
 from typing import NamedTuple
 
 import torch
@@ -25,6 +26,9 @@ from glnet.model.fpn import FPN
 from glnet.model.glnet import GLNet, required
 from glnet.model.moving import moved
 from glnet.model.sharing import HearingConv2d, hear_mixed, taps_apart
+
+BRANCHES = ("context", "local", "refined")
+"""The attributes of `GLNet` that are branches, in the order in which they run."""
 
 FAR = "far"
 """The ending that mixes what the aggregation takes of the thumbnail."""
@@ -60,7 +64,8 @@ class CollapsedForm:
     """A network as `collapse` leaves it. One branch at a time is on the device.
 
     Args:
-        branches: By the attribute's name in `GLNet`.
+        make: A branch, by the attribute's name in `GLNet`.
+        hears_patches: As `Form.hears_patches`.
         answers: As `Form.answers`.
         shared: The layers that one branch hears of another.
         device: Where to compute.
@@ -69,23 +74,20 @@ class CollapsedForm:
 
     def __init__(
         self,
-        branches: Mapping[str, CollapsedBranch],
+        make: Callable[[str], CollapsedBranch],
+        hears_patches: bool,
         answers: tuple[Answer, ...],
         shared: frozenset[Layer],
         device: torch.device | str,
         dtype: torch.dtype,
     ) -> None:
         self.answers = answers
-        self._branches = branches
+        self.hears_patches = hears_patches
+        self._make = make
         self._shared = shared
         self._device = device
         self._dtype = dtype
         self._there: _There | None = None
-
-    @property
-    def hears_patches(self) -> bool:
-        """Whether there is a refined branch."""
-        return "refined" in self._branches
 
     def see_whole(self, thumbnail: Tensor, wanted: Collection[Answer]) -> WholeOutput:
         """As `Form.see_whole`."""
@@ -136,7 +138,7 @@ class CollapsedForm:
         """A branch on the device; the one before has gone."""
         if self._there is None or self._there.name != name:
             self._there = None
-            branch = moved(self._branches[name], self._device, self._dtype).eval()
+            branch = moved(self._make(name), self._device, self._dtype).eval()
             self._there = _There(name, branch)
         return self._there.branch
 
@@ -151,38 +153,74 @@ def collapse(
     bands: int,
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
+    part: Callable[[str], nn.Module] | None = None,
+    *,
+    keeps: bool = True,
 ) -> CollapsedForm:
-    """Multiply out what is linear.
+    """Multiply out what is linear, branch by branch, when a branch is needed.
 
     Args:
         network: Trained; not changed.
         bands: Of the images.
         device: Where to compute.
         dtype: In which numbers.
+        part: Where the network itself has no weights: reads a branch or the aggregation layer, by
+            the attribute's name in `GLNet`.
+        keeps: Whether what was made of a branch is kept in host memory for the next image.
 
     Raises:
         CollapseError: If a part of the head is not what `build_glnet` makes, such as a convolution
             with an activation behind it.
     """
+    make = branches_of(network, bands, part)
+    return form_with(cache(make) if keeps else make, network, device, dtype)
+
+
+def branches_of(
+    network: GLNet, bands: int, part: Callable[[str], nn.Module] | None = None
+) -> Callable[[str], CollapsedBranch]:
+    """The collapsed branches, made when they are asked for by their name, as for `collapse`.
+
+    Raises:
+        CollapseError: As `collapse`.
+    """
     _check_linear(network)
-    aggregation = network.aggregation
-    branches = {}
-    for name in ("context", "local", "refined"):
-        branch: Branch | None = getattr(network, name)
-        if branch is None:
-            continue
-        own_answer = Answer.LOCAL if name == "local" else Answer.GLOBAL
-        endings: dict[str, nn.Module] = {}
-        endings[own_answer] = _ending(branch.fpn, branch.classify.weight, branch.classify.bias)
-        if aggregation is not None and name == "local":
-            own, _ = torch.split(aggregation.weight, list(aggregation.channels), dim=1)
+    read = part or network.get_submodule
+
+    def made(name: str) -> CollapsedBranch:
+        aggregation = None if network.aggregation is None else read("aggregation")
+        branch = read(name)
+        assert isinstance(branch, Branch)
+        assert aggregation is None or isinstance(aggregation, HearingConv2d)
+        return _collapsed(branch, aggregation, bands, is_local=name == "local")
+
+    return made
+
+
+def form_with(
+    make: Callable[[str], CollapsedBranch],
+    network: GLNet,
+    device: torch.device | str,
+    dtype: torch.dtype,
+) -> CollapsedForm:
+    """A network in the form of collapsed branches."""
+    has_refined, shared = network.refined is not None, shared_layers(network)
+    return CollapsedForm(make, has_refined, answers_of(network), shared, device, dtype)
+
+
+def _collapsed(
+    branch: Branch, aggregation: HearingConv2d | None, bands: int, *, is_local: bool
+) -> CollapsedBranch:
+    own_answer = Answer.LOCAL if is_local else Answer.GLOBAL
+    endings: dict[str, nn.Module] = {}
+    endings[own_answer] = _ending(branch.fpn, branch.classify.weight, branch.classify.bias)
+    if aggregation is not None:
+        own, far = torch.split(aggregation.weight, list(aggregation.channels), dim=1)
+        if is_local:
             endings[Answer.AGGREGATED] = _ending(branch.fpn, own, aggregation.bias)
-        elif aggregation is not None:
-            _, far = torch.split(aggregation.weight, list(aggregation.channels), dim=1)
+        else:
             endings[FAR] = _mixing_ending(branch.fpn, taps_apart(far))
-        backbone = folded(branch.backbone, bands)
-        branches[name] = CollapsedBranch(backbone, branch.fpn.without_fusion(), endings)
-    return CollapsedForm(branches, answers_of(network), shared_layers(network), device, dtype)
+    return CollapsedBranch(folded(branch.backbone, bands), branch.fpn.without_fusion(), endings)
 
 
 def _ending(fpn: FPN, weight: Tensor, bias: Tensor) -> nn.Module:

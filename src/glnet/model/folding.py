@@ -1,11 +1,11 @@
-"""Batch normalisation of a trained backbone, folded into the convolutions before it."""
+"""A trained backbone for prediction: batch normalisation folded, pooling by the quicker way."""
 
 import logging
 from collections import Counter
 from collections.abc import Iterator
 
 import torch
-from torch import fx, nn
+from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from glnet.model.backbone import TRIAL_SIZE, Backbone
@@ -29,6 +29,7 @@ def folded(backbone: Backbone, bands: int) -> Backbone:
         # on the device until Python looks for such.
         for convolution, normalization in _pairs(other.network):
             _fold(other.network, convolution, normalization)
+        _quicken_pools(other.network)
         if _agree(plain, other, bands):
             return other
     except Exception as error:  # torch.fx runs foreign code and raises what it likes
@@ -59,6 +60,25 @@ def _fold(network: nn.Module, convolution: str, normalization: str) -> None:
     assert isinstance(second, nn.BatchNorm2d)
     network.set_submodule(convolution, fuse_conv_bn_eval(first, second))
     network.set_submodule(normalization, nn.Identity())
+
+
+class QuickMaxPool2d(nn.MaxPool2d):
+    """The same maxima; a CPU finds them several times faster where channels lie together."""
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """(N, C, H, W) to (N, C, h, w)."""
+        if pixels.device.type == "cpu":
+            pixels = pixels.contiguous(memory_format=torch.channels_last)
+        maxima: Tensor = super().forward(pixels)
+        return maxima.contiguous()
+
+
+def _quicken_pools(network: nn.Module) -> None:
+    for name, part in list(network.named_modules()):
+        if type(part) is nn.MaxPool2d and not part.return_indices:
+            size, stride, padding = part.kernel_size, part.stride, part.padding
+            quick = QuickMaxPool2d(size, stride, padding, part.dilation, ceil_mode=part.ceil_mode)
+            network.set_submodule(name, quick)
 
 
 @torch.no_grad()

@@ -1,13 +1,14 @@
 """Pixel files: the only folder that opens and writes them."""
 
 from glnet.raster.files import Palette, RasterFile, open_raster
+from glnet.raster.gdal import CACHE_BYTES
 from glnet.raster.images import image_writer
-from glnet.raster.labels import LabelWriter
+from glnet.raster.labels import LABEL_TILE, LabelWriter
 from glnet.raster.memory import ArrayRaster
 from glnet.raster.overlay import draw_overlay, to_display
 from glnet.raster.pictures import write_picture
 from glnet.raster.protocol import Georeference, Raster
-from glnet.raster.resizing import read_reduced, thumbnail
+from glnet.raster.resizing import STRIP_BYTES, read_reduced, thumbnail
 from glnet.raster.turning import UPRIGHT, Turn, TurnedRaster
 
 __all__ = [
@@ -22,7 +23,10 @@ __all__ = [
     "TurnedRaster",
     "thumbnail",
     "read_reduced",
+    "CACHE_BYTES",
+    "STRIP_BYTES",
     "LabelWriter",
+    "LABEL_TILE",
     "image_writer",
     "write_picture",
     "draw_overlay",

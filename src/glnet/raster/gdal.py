@@ -38,12 +38,17 @@ GDAL_ERRORS = (RasterioError, CPLE_BaseError, OSError)
 """All that rasterio raises when GDAL fails; `rasterio.shutil` lets GDAL's own errors through."""
 
 CACHE_SETTING = "GDAL_CACHEMAX"
-CACHE_MEGABYTES = 256
-"""What GDAL may keep of decoded blocks; its own default is a twentieth of the machine's memory.
+CACHE_BYTES = 1 << 25
+"""What GDAL may keep of decoded and of written blocks; by itself, a twentieth of the memory.
 
-GDAL has one cache per process and fixes its size at the first read. Whoever sets ``GDAL_CACHEMAX``
-in the environment, or reads with GDAL before glnet does, decides instead.
+Enough for the tiles under a few patches, or for all rows of a patch where a file of 20,000 pixels
+of width has no tiles. GDAL has one cache per process and reads its size from the environment when
+it first needs it. (As an option of ``rasterio.Env``, the number would be bytes, and only of what is
+done inside.) Whoever sets ``GDAL_CACHEMAX`` decides instead.
 """
+
+# A number under 100000 would be megabytes.
+os.environ.setdefault(CACHE_SETTING, str(CACHE_BYTES))
 
 
 # Python's list of warning filters is one for all threads: only one may change it at a time.
@@ -62,10 +67,7 @@ def without_warnings(category: type[Warning] = Warning) -> Iterator[None]:
 def reading_settings() -> Iterator[None]:
     """Run GDAL with our settings."""
     # The faster way to decode a PNG leaves the pixels black where the file is cut short.
-    settings: dict[str, str | int] = {"GDAL_PNG_WHOLE_IMAGE_OPTIM": "NO"}
-    if CACHE_SETTING not in os.environ:
-        settings[CACHE_SETTING] = CACHE_MEGABYTES
-    with rasterio.Env(**settings):
+    with rasterio.Env(GDAL_PNG_WHOLE_IMAGE_OPTIM="NO"):
         yield
 
 

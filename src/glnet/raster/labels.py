@@ -22,7 +22,7 @@ from glnet.raster.gdal import GDAL_ERRORS, gdal_settings, open_dataset, reading_
 from glnet.raster.output import check_destination, partial_file, publish, sidecar_of, write_error
 from glnet.raster.protocol import Georeference
 
-TILE = 512
+LABEL_TILE = 512
 """The side of the tiles of a written GeoTIFF."""
 
 CLASSES_TAG = "GLNET_CLASSES"
@@ -92,7 +92,7 @@ class LabelWriter:
         self._stack = ExitStack()
         self._partial = self._path
         self._dataset: DatasetWriter | None = None
-        self._buffer = np.empty((min(TILE, size.height), size.width), dtype=np.uint8)
+        self._buffer = np.empty((min(LABEL_TILE, size.height), size.width), dtype=np.uint8)
         self._rows_buffered = 0
         self._rows_written = 0
         self._checksum = 0
@@ -207,7 +207,7 @@ class LabelWriter:
         """Read everything back and compare."""
         checksum = 0
         with open_dataset(partial) as dataset:
-            for strip in strips(self._size, TILE):
+            for strip in strips(self._size, LABEL_TILE):
                 place = FileWindow(0, strip.row, strip.size.width, strip.size.height)
                 checksum = zlib.crc32(dataset.read(1, window=place).data, checksum)
         if checksum != self._checksum:
@@ -250,8 +250,8 @@ class LabelWriter:
             gcps=list(place.gcps) or None,
             nodata=self._nodata,
             tiled=True,
-            blockxsize=TILE,
-            blockysize=TILE,
+            blockxsize=LABEL_TILE,
+            blockysize=LABEL_TILE,
             compress="DEFLATE",
             bigtiff="IF_SAFER",
         )

@@ -20,7 +20,7 @@ from glnet.errors import GeometryError
 from glnet.geometry import Size, Window, strips
 from glnet.raster.protocol import Pixels, Raster, require_inside, whole
 
-STRIP_BYTES = 1 << 26
+STRIP_BYTES = 1 << 24
 """About what one strip may take in host memory."""
 
 BLOCK_ROWS = 512
@@ -127,7 +127,9 @@ def _strips_of(
     raster: Raster, window: Window, multiple: int, width: int
 ) -> Iterator[tuple[int, Pixels]]:
     """Strips of a window with the row in it where each starts; heights divide by ``multiple``."""
-    row_bytes = width * raster.bands * max(raster.dtype.itemsize, 4)
+    # Bytes stay bytes; all else becomes float32 beside what was read.
+    value_bytes = 1 if raster.dtype == np.uint8 else raster.dtype.itemsize + 4
+    row_bytes = width * raster.bands * value_bytes
     height = max(1, STRIP_BYTES // row_bytes)
     if height > BLOCK_ROWS:
         height = height // BLOCK_ROWS * BLOCK_ROWS

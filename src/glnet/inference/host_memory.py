@@ -1,0 +1,46 @@
+"""What a prediction takes in the host's memory besides tensors in the network."""
+
+from functools import cache
+
+from glnet.geometry import Size
+from glnet.inference.machine import resident_host_bytes
+from glnet.inference.prediction import strip_height
+from glnet.inference.settings import Settings
+from glnet.model.config import ModelConfig
+from glnet.raster import CACHE_BYTES, LABEL_TILE, STRIP_BYTES
+
+LIBRARIES_BYTES = 104 * 2**20
+"""What libraries take when they first run: kernels made for this CPU, workspaces, pools of threads.
+
+This and `UNUSED_SHARE` are fitted to peaks of whole runs on one machine (`benchmarks/host.py`)."""
+
+UNUSED_SHARE = 0.22
+"""Of tensors in host memory: pieces of freed memory that the next tensor does not fit into."""
+
+
+@cache
+def program_bytes() -> int:
+    """What this process takes by itself, before its first prediction; 0 if nobody knows."""
+    return resident_host_bytes() or 0
+
+
+def reading_bytes(config: ModelConfig, settings: Settings, batch: int) -> int:
+    """Pixels on their way into the network, GDAL's cache and the thumbnail's strips."""
+    framing, bands = config.framing, config.normalization.bands
+    values = batch * bands * framing.patch_size**2
+    # As float32, while the next are made: as read, stacked, and as two steps of normalisation.
+    patches = values * (4 * (settings.ahead + 1) + 1 + 1 + 8)
+    window = batch * bands * (framing.patch_size * framing.reduction) ** 2
+    thumbnail = 8 * bands * framing.thumbnail_size**2 + 2 * STRIP_BYTES
+    return CACHE_BYTES + max(patches + (window if framing.reduction > 1 else 0), thumbnail)
+
+
+def writing_bytes(size: Size, settings: Settings) -> int:
+    """Labels on their way to the file."""
+    strips = (settings.ahead + 2) * strip_height(size)
+    return (strips + min(LABEL_TILE, size.height)) * size.width
+
+
+def computing_bytes(tensors: int) -> int:
+    """What computing on the CPU takes, with so many bytes of tensors."""
+    return LIBRARIES_BYTES + round((1 + UNUSED_SHARE) * tensors)
