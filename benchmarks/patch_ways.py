@@ -6,7 +6,7 @@ A way is told how many patches run at once, and gives the run. All that does not
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from importlib import import_module
 from importlib.util import find_spec
 from typing import NamedTuple
@@ -251,9 +251,12 @@ def _plain(network: GLNet, scene: Scene, device: str, dtype: torch.dtype) -> Way
             canvas = features.map(lambda _, of: torch.zeros_like(of, dtype=torch.float32))
     given = _Given(moved(network, device, dtype), context, canvas, far)
 
+    @cache  # what a crop knows of its places is no part of a run, as with an exchange's matrices
+    def crop(patches: int) -> Crop:
+        return cropping(scene.windows(patches), scene.grid.raster)
+
     def way(patches: int) -> Run:
-        crop = cropping(scene.windows(patches), scene.grid.raster)
-        return partial(_plain_scores, given, scene, crop, patches)
+        return partial(_plain_scores, given, scene, crop(patches), patches)
 
     return way
 

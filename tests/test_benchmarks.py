@@ -6,15 +6,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from benchmarks import agreement, common, forms, gpu
+from benchmarks import agreement, bars, common, forms, gpu, patch_ways, plain_step
 from benchmarks.patch_ways import FORMS, NETWORKS, Way
-from PIL import Image
+from PIL import Image, ImageColor
 
+from glnet.geometry import Size, Window
 from glnet.model.checkpoint import save_model
 from tests.inference.pictures import picture
+from tests.model.plain_glnet import Frames
 from tests.model.tiny import tiny_model
 
-SMALL = ["--backbone", "resnet18", "--patch", "64"]
+SMALL = ["--backbone", "test_resnet", "--patch", "64"]
 
 
 @pytest.fixture
@@ -30,23 +32,43 @@ def _rows(folder: Path) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
 
 
-def test_every_form_of_a_patch_is_measured_and_drawn(results: Path) -> None:
-    names = [f"{network}-{form}" for network in NETWORKS for form in FORMS]
+@pytest.fixture
+def without_smp(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (forms, patch_ways):
+        monkeypatch.setattr(module, "find_spec", lambda _: None)
 
-    forms.main([*SMALL, "--rounds", "1", "--batches", "1", "--only", *names])
+
+@pytest.mark.usefixtures("without_smp")
+def test_every_form_of_a_patch_is_measured_and_drawn(results: Path) -> None:
+    forms.main([*SMALL, "--rounds", "1", "--batches", "1"])
 
     found = {cells[0]: cells[1:] for cells in _rows(results)}
     assert found["bare backbone"][1] == "1.00 (1.00 to 1.00)"
     work = {name: float(cells[3]) for name, cells in found.items() if name and name != "---"}
+    assert len(work) == 1 + len(NETWORKS) * len(FORMS)
     for network in ("global to local", "bidirectional"):
         ours = [work[f"{network}, {form}"] for form in FORMS]
         assert ours[0] > ours[1] > ours[2] > work["bare backbone"]
-    (drawn,) = results.glob("*.png")
+    (path,), (drawn,) = results.glob("*.md"), results.glob("*.png")
+    assert "Left out: smp-fpn, smp-unet, smp-deeplabv3plus, since" in path.read_text()
     with Image.open(drawn) as image:
-        assert len(image.convert("RGB").getcolors(2**24) or []) > len(FORMS)
+        colors = {of for _, of in image.convert("RGB").getcolors(2**24) or []}
+    assert {ImageColor.getrgb(bars.COLORS[form]) for form in FORMS} <= colors
 
 
-def test_forms_that_do_not_agree_are_noticed() -> None:
+def test_other_networks_are_measured_beside_it(results: Path) -> None:
+    pytest.importorskip(patch_ways.SMP)
+
+    only = ["--only", "smp-fpn", "smp-unet"]
+    forms.main(
+        ["--backbone", "resnet18", "--patch", "40", "--rounds", "1", "--batches", "2", *only]
+    )
+
+    titles = [cells[0] for cells in _rows(results)]
+    assert titles[2:] == ["bare backbone", "FPN (smp), 64 px", "Unet (smp), 40 px"]
+
+
+def test_forms_that_do_not_agree_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     def way(value: float) -> Way:
         return lambda patches: lambda: torch.full((patches, 7, 2, 2), value)
 
@@ -55,6 +77,38 @@ def test_forms_that_do_not_agree_are_noticed() -> None:
 
     assert forms.difference(same) == 0
     assert forms.difference(other) == pytest.approx(0.5)
+    monkeypatch.setattr(forms, "build_ways", lambda *_: other)
+    with pytest.raises(ValueError, match=r"not the same: they differ by 0\.5"):
+        forms.main(SMALL)
+
+
+def test_the_plain_merge_is_the_published_one() -> None:
+    frames, size = Frames(picture(200, 180), 92), Size(92, 92)
+    windows = [Window(row, column, size) for row, column in frames.places]
+    parts, like = torch.rand(len(windows), 2, 9, 9), torch.zeros(1, 2, 12, 11)
+
+    def merged(maps: torch.Tensor) -> torch.Tensor:
+        canvas = torch.zeros_like(like)
+        nobody = plain_step.NOBODY
+        patch_ways.merge(
+            nobody._replace(smooth=(canvas,)),
+            nobody._replace(smooth=(maps,)),
+            windows,
+            Size(200, 180),
+        )
+        return canvas
+
+    def published(maps: torch.Tensor) -> torch.Tensor:
+        return frames.merge([of[None] for of in maps], like)
+
+    ones = torch.ones_like(parts)
+    torch.testing.assert_close(merged(parts) / merged(ones), published(parts) / published(ones))
+
+
+def test_no_rounds_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        forms.main(["--rounds", "0"])
+    assert "expected a whole number of at least 1, got 0" in capsys.readouterr().err
 
 
 def test_more_patches_than_there_are_are_refused(results: Path) -> None:
