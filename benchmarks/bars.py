@@ -101,7 +101,7 @@ def _write(
             va="center_baseline",
             fontsize=7,
         )
-    axes.set_xlim(0, 1.3 * max(ends))
+    axes.set_xlim(0, 1.4 * max(ends))
     axes.grid(visible=True, axis="x", color="0.9")
     axes.set_axisbelow(True)
 
