@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check bench format clean
+.PHONY: demo test check bench bench-gpu format clean
 .DEFAULT_GOAL := test
 
 $(READY): pyproject.toml
@@ -26,11 +26,15 @@ check: $(READY)  ## style, types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-BENCHMARKS := training_step training_memory micro_batch waiting
+BENCHMARKS := training_step training_memory micro_batch waiting forms
 
 bench: $(READY)  ## measure, and write dated files to benchmarks/results; IMAGE=... to name one
+	$(BIN)/pip install --quiet --editable '.[dev,bench]'
 	$(BIN)/python -m benchmarks.scene $(IMAGE)
 	for name in $(BENCHMARKS); do $(BIN)/python -m benchmarks.$$name || exit 1; done
+
+bench-gpu: $(READY)  ## the same for the memory of predictions on a CUDA GPU
+	$(BIN)/python -m benchmarks.gpu
 
 format: $(READY)  ## mend what ruff can
 	$(BIN)/ruff check --fix .

@@ -1,5 +1,6 @@
 """What benchmarks share: a stage made ready as training does, clocks, and the dated result."""
 
+import argparse
 import os
 import platform
 import statistics
@@ -104,6 +105,16 @@ def distance(ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor]) -> float:
     return max(float((ours[name] - of).abs().max()) for name, of in theirs.items()) / largest
 
 
+# What is asked for
+
+
+def natural(word: str) -> int:
+    """A whole number of at least 1, from the command line."""
+    if not word.isdecimal() or int(word) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {word}")
+    return int(word)
+
+
 # What is measured
 
 
@@ -121,6 +132,11 @@ def interleaved(runs: Mapping[str, Callable[[], object]], rounds: int) -> dict[s
 def ratios(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:
     """Round by round."""
     return [a / b for a, b in zip(ours, theirs, strict=True)]
+
+
+def mebibytes(number: float) -> str:
+    """Bytes as a table shows them."""
+    return f"{number / 2**20:.{0 if number >= 100 * 2**20 else 1}f}"
 
 
 def spread(values: Sequence[float], digits: int = 2) -> str:
@@ -154,12 +170,18 @@ ran: {os.getloadavg()[1]:.1f}
 """
 
 
-def write_result(name: str, text: str) -> None:
-    """Into a dated file, and onto the screen."""
+def device_name(device: str) -> str:
+    """What a result calls a device."""
+    return torch.cuda.get_device_name(device) if device != "cpu" else "CPU"
+
+
+def write_result(name: str, text: str) -> Path:
+    """Into a dated file, which is returned, and onto the screen."""
     RESULTS.mkdir(exist_ok=True)
     target = RESULTS / f"{datetime.now(UTC):%Y-%m-%d}-{name}.md"
     target.write_text(text)
     print(text, f"\nwritten to {target}", sep="\n")
+    return target
 
 
 def paragraph(text: str) -> str:

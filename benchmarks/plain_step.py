@@ -78,7 +78,7 @@ class PlainLocalStep:
         pixels, labels = required(portion.pixels, "pixels"), required(portion.labels, "labels")
         look = portion.task.look
         crop = cropping([look.grid.window(*of) for of in portion.task.places], look.grid.raster)
-        fused = pyramid(local.fpn, local.backbone(pixels), context.features, crop)
+        _, fused = pyramid(local.fpn, local.backbone(pixels), context.features, crop)
         heard = crop(context.fused, fused)
         logits = convolve(required(aggregation, "aggregation"), fused, heard)
         gamma = self._loss.gamma
@@ -102,31 +102,45 @@ class _Image(NamedTuple):
     total: Tensor
 
 
-def pyramid(fpn: FPN, own: Levels, context: BranchFeatures, crop: Crop) -> Tensor:
-    """From C2..C5 to the fused map (P, 4 refined_width, H/4, W/4), concatenating at every layer."""
-    lateral = _layer(fpn.lateral, own, context.backbone, crop)
+def pyramid(
+    fpn: FPN, own: Levels, context: BranchFeatures | None, crop: Crop
+) -> tuple[BranchFeatures, Tensor]:
+    """From C2..C5 to all maps and the fused one (P, 4 refined_width, H/4, W/4).
+
+    Concatenates at every layer; layers that nothing is heard at stand alone.
+    """
+    other = context or NOBODY
+    lateral = _layer(fpn.lateral, own, other.backbone, crop)
     top_down = [lateral[-1]]
     for of in reversed(lateral[:-1]):
         top_down.insert(0, of + to_size(top_down[0], of))
-    smooth = _layer(fpn.smooth, top_down, context.top_down, crop)
-    refined = _layer(fpn.refine, smooth, context.smooth, crop)
-    heard = [crop(of, like) for of, like in zip(context.refined, refined, strict=True)]
+    smooth = _layer(fpn.smooth, top_down, other.top_down, crop)
+    refined = _layer(fpn.refine, smooth, other.smooth, crop)
+    heard = [crop(of, like) for of, like in zip(other.refined, refined, strict=False)]
     every = [to_size(of, refined[0]) for of in (*refined, *heard)]
-    return convolve(required(fpn.fuse, "fusion"), *every)
+    fused = torch.cat(every, dim=1) if fpn.fuse is None else convolve(fpn.fuse, *every)
+    return BranchFeatures(own, tuple(top_down), tuple(smooth), tuple(refined)), fused
+
+
+NOBODY = BranchFeatures((), (), (), ())
+"""What is heard of nobody."""
 
 
 def _layer(
     layers: Iterable[nn.Module], own: Sequence[Tensor], other: Levels, crop: Crop
 ) -> list[Tensor]:
-    triples = zip(layers, own, other, strict=True)
-    return [convolve(layer, of, crop(heard, of)) for layer, of, heard in triples]
+    pairs = zip(layers, own, strict=True)
+    if not other:
+        return [convolve(layer, of) for layer, of in pairs]
+    heard = zip(pairs, other, strict=True)
+    return [convolve(layer, of, crop(context, of)) for (layer, of), context in heard]
 
 
 def convolve(layer: nn.Module, *maps: Tensor) -> Tensor:
     """One convolution over the concatenated maps, which are of one size."""
     assert isinstance(layer, HearingConv2d)
     weight = layer.weight
-    together = torch.cat(maps, dim=1)
+    together = torch.cat(maps, dim=1) if len(maps) > 1 else maps[0]
     return functional.conv2d(together, weight, layer.bias, padding=weight.shape[-1] // 2)
 
 
@@ -138,7 +152,11 @@ def to_size(of: Tensor, like: Tensor) -> Tensor:
 
 
 def cropping(windows: Sequence[Window], raster: Size) -> Crop:
-    """Sample context maps at the true places of the cells of these patches (`sampling: exact`)."""
+    """Sample context maps at the true places of the cells of these patches (`sampling: exact`).
+
+    Places are never rounded to under float32: they would be several cells off.
+    """
+    known: dict[tuple[object, ...], Tensor] = {}
     scales = torch.tensor(
         [
             [
@@ -150,11 +168,21 @@ def cropping(windows: Sequence[Window], raster: Size) -> Crop:
         dtype=torch.float64,
     )
 
+    def places(size: torch.Size, dtype: torch.dtype, device: torch.device) -> Tensor:
+        key = (size, dtype, device)
+        if key not in known:
+            grid = functional.affine_grid(
+                scales, [len(windows), 1, *size[-2:]], align_corners=False
+            )
+            known[key] = grid.to(device, dtype)
+        return known[key]
+
     def crop(of: Tensor, like: Tensor) -> Tensor:
-        size = [len(windows), 1, *like.shape[-2:]]
-        places = functional.affine_grid(scales, size, align_corners=False).to(of)
-        every = of.expand(len(windows), -1, -1, -1)
-        return functional.grid_sample(every, places, padding_mode="border", align_corners=False)
+        dtype = torch.promote_types(of.dtype, torch.float32)
+        every = of.to(dtype).expand(len(windows), -1, -1, -1)
+        at = places(like.shape[-2:], dtype, of.device)
+        sampled = functional.grid_sample(every, at, padding_mode="border", align_corners=False)
+        return sampled.to(of.dtype)
 
     return crop
 
