@@ -8,6 +8,11 @@ if TYPE_CHECKING:
     from glnet.inference.streaming import Settings
 
 
+USUAL_BATCH = 4
+MOST_WITHIN_BUDGET = 8
+"""Patches that enter the network at once, where nothing is said."""
+
+
 def add_running_options(parser: ArgumentParser, precision: str) -> None:
     """Add ``--device``, ``--precision`` and its default, ``--patch-batch``, ``--tta``, ...."""
     parser.add_argument(
@@ -23,10 +28,9 @@ def add_running_options(parser: ArgumentParser, precision: str) -> None:
     )
     parser.add_argument(
         "--patch-batch",
-        type=int,
-        default=4,
+        type=int | None,
         metavar="N",
-        help="patches that enter the network at once; fewer take less memory",
+        help="patches that enter the network at once; fewer take less memory (default: 4)",
     )
     parser.add_argument(
         "--tta",
@@ -42,14 +46,35 @@ def add_running_options(parser: ArgumentParser, precision: str) -> None:
     )
 
 
+def add_memory_options(parser: ArgumentParser) -> None:
+    """Add ``--memory`` and ``--host-memory``."""
+    parser.add_argument(
+        "--memory",
+        metavar="SIZE",
+        help="what tensors may take on the device, such as 2GiB; chooses how many patches enter "
+        "the network at once (up to 8, or --patch-batch)",
+    )
+    parser.add_argument(
+        "--host-memory",
+        metavar="SIZE",
+        help="what this process may take of the host's memory, itself included, such as 1500MiB",
+    )
+
+
 def running_settings(options: Namespace) -> "Settings":
     """What these options say."""
-    from glnet.inference.streaming import Settings  # noqa: PLC0415 - imports torch
+    from glnet.inference.budget import parsed_bytes  # noqa: PLC0415 - imports torch
+    from glnet.inference.streaming import Settings  # noqa: PLC0415
 
+    named = [options.get("memory"), options.get("host_memory")]
+    memory, host_memory = (None if text is None else parsed_bytes(text) for text in named)
+    usual = USUAL_BATCH if memory is None and host_memory is None else MOST_WITHIN_BUDGET
     return Settings(
         device=options.device,
         precision=options.precision,
-        patch_batch=options.patch_batch,
+        patch_batch=usual if options.patch_batch is None else options.patch_batch,
+        memory=memory,
+        host_memory=host_memory,
         turns=options.tta,
         collapse=not options.no_collapse,
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from jsonargparse import ArgumentParser, Namespace
 
 from glnet.cli.console import ProgressDisplay, complain, in_binary_units, say, say_json
-from glnet.cli.running import add_running_options, running_settings
+from glnet.cli.running import add_memory_options, add_running_options, running_settings
 
 if TYPE_CHECKING:
     from glnet.inference.report import SegmentFailure, SegmentReport
@@ -34,6 +34,7 @@ def build_parser() -> ArgumentParser:
         help="also write <output>_overlay.png, the image with its labels on top",
     )
     add_running_options(parser, precision="auto")
+    add_memory_options(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace results that exist")
     parser.add_argument("--json", action="store_true", help="print the reports as JSON")
     return parser

@@ -16,6 +16,9 @@ PROCESS_STATUS = Path("/proc/self/status")
 PEAK_LINE, PRESENT_LINE = "VmHWM:", "VmRSS:"
 """The lines of it that have the most memory this process ever held, and what it holds, in KiB."""
 
+MOUNTS = Path("/proc/mounts")
+"""What is mounted: device, folder, kind of file system, ..."""
+
 MEMORY_WORDS = ("can't allocate memory", "not enough memory", "out of memory", "ALLOC_FAILED")
 """How torch and the libraries below it say so in errors of no kind of their own."""
 
@@ -146,6 +149,18 @@ def resident_host_bytes() -> int | None:
     """The memory that this process holds; None where the system does not tell."""
     told = _told_bytes(PRESENT_LINE)
     return peak_host_bytes() if told is None else told
+
+
+def is_in_memory(folder: str | Path) -> bool:
+    """Whether files in a folder take host memory, as in a tmpfs; False where nobody knows."""
+    if not MOUNTS.exists():
+        return False
+    place = Path(folder).resolve()
+    kinds = {Path(of.split()[1]): of.split()[2] for of in MOUNTS.read_text().splitlines()}
+    for at in (place, *place.parents):
+        if at in kinds:
+            return kinds[at] in {"tmpfs", "ramfs"}
+    return False
 
 
 def _told_bytes(beginning: str) -> int | None:

@@ -22,6 +22,7 @@ class SegmentReport:
         peak_device_bytes: Most memory of tensors on the GPU meanwhile; None on a CPU.
         device: Where the network ran.
         precision: In which numbers the network computed.
+        patch_batch: How many patches entered the network at once, at most.
         turns: In which ways the image was laid; the scores were averaged.
         context: What the global branch saw at once.
         form: ``collapsed`` where the linear head was multiplied out, ``plain`` as it was trained.
@@ -41,6 +42,7 @@ class SegmentReport:
     peak_device_bytes: int | None
     device: str
     precision: str
+    patch_batch: int = 1
     turns: str = "none"
     context: Literal["whole image"] = "whole image"
     form: str = "plain"

@@ -1,8 +1,10 @@
 """The entry points: from an image, in memory or on disk, to its labels."""
 
+import tempfile
 import time
 from collections.abc import Generator, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +14,19 @@ from numpy.typing import NDArray
 
 from glnet.errors import GLNetError
 from glnet.geometry import Size, Window, strips
-from glnet.inference.forming import Formed, form_of
+from glnet.inference.forming import Formed
 from glnet.inference.jobs import Job, check_job, plan_jobs
 from glnet.inference.machine import (
     explained_memory,
     forget_peak_device_bytes,
+    is_in_memory,
     peak_device_bytes,
     peak_host_bytes,
-    resolved,
 )
 from glnet.inference.overlapping import made_ahead
 from glnet.inference.overlay import LabelPicture
 from glnet.inference.prediction import Turns
+from glnet.inference.predictor import Predictor
 from glnet.inference.report import (
     SegmentBatch,
     SegmentFailure,
@@ -33,7 +36,7 @@ from glnet.inference.report import (
 )
 from glnet.inference.settings import Precision, Progress, Settings, quiet
 from glnet.inference.streaming import Prediction, answers_of, predict
-from glnet.model.checkpoint import Model, StoredModel, open_model
+from glnet.model.checkpoint import Model
 from glnet.raster import ArrayRaster, LabelWriter, Raster, open_raster, write_picture
 
 Labels = NDArray[np.uint8]
@@ -66,12 +69,12 @@ def segment(
         ConfigurationError: If there is no such device, or not enough memory.
         OutputError: If there is no room for the scratch file.
     """
-    settings = resolved(
-        Settings(device=device, precision=precision, patch_batch=patch_batch, turns=turns)
+    predictor = Predictor(
+        model, Settings(device=device, precision=precision, patch_batch=patch_batch, turns=turns)
     )
-    found = _found(model)
-    known, formed = _known(found), form_of(found, settings)
-    with _opened(source) as raster, explained_memory(raster.name, settings):
+    known = predictor.model
+    with _opened(source) as raster, explained_memory(raster.name, predictor.settings):
+        settings, formed = predictor.fitted(raster)
         labels = np.empty((raster.size.height, raster.size.width), dtype=np.uint8)
         with (
             predict(known, raster, settings, form=formed.form) as prediction,
@@ -115,25 +118,19 @@ def segment_file(  # noqa: PLR0913 - what, where to, by whom and how; each may b
         ConfigurationError: If there is no such device, or not enough memory.
     """
     job = Job(image, Path(output), None if overlay is None else Path(overlay))
-    settings, found = resolved(settings), _found(model)
-    formed = form_of(found, settings)
-    return _segmented(job, _known(found), settings, formed, overwrite=overwrite, progress=progress)
+    return _segmented(job, Predictor(model, settings), overwrite=overwrite, progress=progress)
 
 
 def _segmented(
-    job: Job,
-    model: Model,
-    settings: Settings,
-    formed: Formed,
-    *,
-    overwrite: bool,
-    progress: Progress,
+    job: Job, predictor: Predictor, *, overwrite: bool, progress: Progress
 ) -> SegmentReport:
-    image = job.image
+    image, model = job.image, predictor.model
     begin = time.perf_counter()
-    forget_peak_device_bytes(settings.device)
-    with explained_memory(str(image), settings), open_raster(image) as raster:
+    forget_peak_device_bytes(predictor.settings.device)
+    with explained_memory(str(image), predictor.settings), open_raster(image) as raster:
         check_job(job, overwrite=overwrite)
+        settings, formed = predictor.fitted(raster)
+        settings = _with_scratch_on_disk(settings, job.output.parent)
         tally = _Tally(raster.size, model)
         with (
             _writer(job, raster, model, overwrite) as writer,
@@ -176,18 +173,14 @@ def segment_files(  # noqa: PLR0913 - as `segment_file`
         CheckpointError: If the model does not load.
         ConfigurationError: If there is no image or no such device.
     """
-    settings = resolved(settings)
-    found = _found(model)
+    predictor = Predictor(model, settings)
     jobs = plan_jobs(images, output, has_overlay=has_overlay)
-    formed = form_of(found, settings)
     watcher = watcher or Unwatched()
     reports, failures = [], []
     for job in jobs:
         watcher.starts(str(job.image))
         try:
-            report = _segmented(
-                job, _known(found), settings, formed, overwrite=overwrite, progress=watcher.advances
-            )
+            report = _segmented(job, predictor, overwrite=overwrite, progress=watcher.advances)
         except GLNetError as error:
             failures.append(SegmentFailure(str(job.image), str(error)))
             watcher.fails(failures[-1])
@@ -214,12 +207,11 @@ class _Tally:
         return [int(count) / self.size.area for count in self._counts]
 
 
-def _found(model: Model | str | Path) -> Model | StoredModel:
-    return model if isinstance(model, Model) else open_model(model)
-
-
-def _known(model: Model | StoredModel) -> Model:
-    return model.model if isinstance(model, StoredModel) else model
+def _with_scratch_on_disk(settings: Settings, folder: Path) -> Settings:
+    """Scratch files beside the result, where temporary ones would take memory that is named."""
+    if settings.host_memory is None or settings.scratch is not None:
+        return settings
+    return replace(settings, scratch=folder) if is_in_memory(tempfile.gettempdir()) else settings
 
 
 def _opened(source: str | Path | NDArray[Any]) -> AbstractContextManager[Raster]:
@@ -276,6 +268,7 @@ def _report(
         peak_device_bytes=peak_device_bytes(settings.device),
         device=settings.device,
         precision=settings.precision,
+        patch_batch=settings.patch_batch,
         turns=settings.turns,
         form=formed.name,
         note=formed.note,

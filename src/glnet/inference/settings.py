@@ -26,6 +26,10 @@ class Settings:
             device computes by itself.
         patch_batch: How many patches enter the network at once.
         scratch: Folder for the scratch file; the system's temporary one by default.
+        memory: Bytes of tensors, weights included, that the device may hold; the patch batch is
+            lowered until they suffice.
+        host_memory: Bytes that the process may hold in host memory, the program included; what a
+            GPU's driver takes of it is not counted.
         turns: Test-time augmentation: in which ways the raster is laid (``flips`` and ``quarters``
             are 4 ways, ``all`` 8); the scores are averaged. Each way costs the time and the
             scratch space of a whole prediction.
@@ -43,6 +47,8 @@ class Settings:
     precision: Precision = "float32"
     patch_batch: int = 4
     scratch: Path | None = None
+    memory: int | None = None
+    host_memory: int | None = None
     turns: Turns = "none"
     ahead: int = 1
     keeps_weights: bool = True

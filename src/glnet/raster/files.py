@@ -110,6 +110,14 @@ class RasterFile:
         """The colour table, if the file has one."""
         return self._palette
 
+    @property
+    def decoded_bytes(self) -> int:
+        """Host memory that pixels take at most from the first `read` until `close`, or 0."""
+        if not self._is_decoded_whole:
+            return 0
+        values = self._stored_size.area * max(self.bands, len(self._indexes))
+        return values * self.dtype.itemsize * (2 if self.is_turned else 1)
+
     def read(self, window: Window) -> Pixels:
         """The pixels of a window, (bands, height, width), in the file's number type.
 

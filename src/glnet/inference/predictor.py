@@ -1,0 +1,52 @@
+"""A model that is ready to predict one raster after another."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+from glnet.inference.budget import Fitting
+from glnet.inference.forming import Formed, form_of
+from glnet.inference.machine import resolved
+from glnet.inference.settings import Settings
+from glnet.model.checkpoint import Model, open_model
+from glnet.raster import Raster, RasterFile
+
+
+class Predictor:
+    """What rasters share: the model, in the form in which it is computed, and the settings.
+
+    Args:
+        model: As loaded, or its folder, of which no more weights are read than are needed.
+        settings: Their device and precision may be ``auto``.
+
+    Attributes:
+        model: The network has no weights where the model is a folder.
+        settings: Resolved.
+
+    Raises:
+        CheckpointError: If the model does not load.
+        ConfigurationError: If there is no such device or precision.
+    """
+
+    def __init__(self, model: Model | str | Path, settings: Settings) -> None:
+        self.settings = resolved(settings)
+        found = model if isinstance(model, Model) else open_model(model)
+        self.model = found if isinstance(found, Model) else found.model
+        self._fitting = Fitting(self.model, self.settings)
+
+        def formed(*, keeps_weights: bool) -> Formed:
+            return form_of(found, replace(self.settings, keeps_weights=keeps_weights))
+
+        self._formed: Callable[..., Formed] = cache(formed)
+        self._formed(keeps_weights=self.settings.keeps_weights)  # What is wrong shows at once.
+
+    def fitted(self, raster: Raster) -> tuple[Settings, Formed]:
+        """The settings for a raster, within the memory that they name, and the form to compute.
+
+        Raises:
+            ConfigurationError: If that memory is not enough.
+        """
+        decoded = raster.decoded_bytes if isinstance(raster, RasterFile) else 0
+        settings = self._fitting.of(raster.name, raster.size, decoded)
+        return settings, self._formed(keeps_weights=settings.keeps_weights)

@@ -1,0 +1,167 @@
+"""A memory that is named is kept, or refused with the least that would do."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from glnet.errors import ConfigurationError
+from glnet.geometry import Size
+from glnet.inference.budget import Fitting, parsed_bytes
+from glnet.inference.estimate import estimate
+from glnet.inference.segment import segment_file
+from glnet.inference.settings import Settings
+from glnet.model.checkpoint import new_model, save_model
+from glnet.model.config import Architecture, Framing
+from tests.inference.pictures import picture
+from tests.model.tiny import model_config, tiny_model
+from tests.raster.raster_files import write_tiff
+
+SIZE = Size(300, 310)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2GiB", 2 * 2**30),
+        ("1.5 GB", 1_500_000_000),
+        ("800M", 800 * 2**20),
+        ("64kib", 64 * 2**10),
+        ("1000000", 1_000_000),
+        ("12B", 12),
+    ],
+)
+def test_sizes_are_read_as_people_write_them(text: str, expected: int) -> None:
+    assert parsed_bytes(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "pony", "-1GiB", "2 PiB", "1e9", "GiB", "1.GiB"])
+def test_other_words_are_refused(text: str) -> None:
+    with pytest.raises(ConfigurationError, match="a number and a unit, such as 2GiB"):
+        parsed_bytes(text)
+
+
+def test_without_a_budget_nothing_is_chosen() -> None:
+    settings = Settings(patch_batch=5)
+
+    assert Fitting(tiny_model(), settings).of("image", SIZE) is settings
+
+
+def test_the_largest_batch_that_fits_is_chosen() -> None:
+    model = tiny_model()
+    settings = Settings(patch_batch=8, device="cuda")
+    takes = {n: estimate(model, SIZE, Settings(patch_batch=n, device="cuda")) for n in (1, 2, 4)}
+    budget = round(takes[2].device_bytes * 1.11)
+    assert budget < takes[4].device_bytes
+
+    fitted = Fitting(model, _with(settings, memory=budget)).of("image", SIZE)
+
+    assert fitted.patch_batch == 2
+    assert fitted.keeps_weights
+
+
+def test_weights_are_given_up_before_patches() -> None:
+    model, settings = tiny_model(), Settings(patch_batch=2)
+    kept = estimate(model, SIZE, settings).host_bytes
+    read = estimate(model, SIZE, _with(settings, keeps_weights=False)).host_bytes
+    assert read < kept
+
+    fitted = Fitting(model, _with(settings, host_memory=kept - 1)).of("image", SIZE)
+
+    assert (fitted.patch_batch, fitted.keeps_weights) == (2, False)
+
+
+def test_an_impossible_budget_tells_the_least_that_would_do() -> None:
+    model = tiny_model()
+    with pytest.raises(ConfigurationError, match="needs at least") as refused:
+        Fitting(model, Settings(memory=1000)).of("a.tif", SIZE)
+
+    least = re.search(r"--memory (\w+)", str(refused.value))
+    assert least is not None
+    assert str(refused.value).startswith("a.tif, of 300x310, needs")
+    fitted = Fitting(model, Settings(memory=parsed_bytes(least[1]))).of("a.tif", SIZE)
+    assert fitted.patch_batch == 1
+
+
+def test_a_file_that_is_decoded_whole_counts() -> None:
+    model, settings = tiny_model(), Settings(patch_batch=1, keeps_weights=False, ahead=0)
+    needed = estimate(model, SIZE, settings).host_bytes
+    fitting = Fitting(model, _with(settings, host_memory=needed + 1000))
+
+    fitting.of("small", SIZE, 1000)
+    with pytest.raises(ConfigurationError, match="large"):
+        fitting.of("large", SIZE, 2**20)
+
+
+def test_a_budget_does_not_change_a_label(tmp_path: Path) -> None:
+    image = write_tiff(tmp_path / "a.tif", np.moveaxis(picture(90, 110), 2, 0))
+    save_model(tiny_model(), tmp_path / "model")
+    needed = estimate(tiny_model(), Size(90, 110), Settings(patch_batch=1, keeps_weights=False))
+
+    plain = segment_file(image, tmp_path / "plain.tif", tmp_path / "model", Settings())
+    settings = Settings(memory=needed.device_bytes)
+    within = segment_file(image, tmp_path / "within.tif", tmp_path / "model", settings)
+
+    assert (plain.patch_batch, within.patch_batch) == (4, 1)
+    assert plain.class_shares == within.class_shares
+
+
+LIMITED = """
+import json, resource, sys
+from pathlib import Path
+from glnet.cli.main import main
+from glnet.inference.host_memory import program_bytes
+from glnet.inference.predictor import Predictor
+from glnet.inference.settings import Settings
+
+image, model, output, memory, batch = sys.argv[1:]
+Predictor(model, Settings())  # What is imported late is there.
+taken = {line.split(":")[0]: int(line.split()[1]) * 1024
+         for line in Path("/proc/self/status").read_text().splitlines() if line.endswith("kB")}
+room = int(memory) + 2**27 - taken["VmRSS"]  # The stack and the first pool of the thread that reads.
+resource.setrlimit(resource.RLIMIT_AS, (taken["VmSize"] + room, resource.RLIM_INFINITY))
+named = [] if batch == "within" else ["--patch-batch", batch]
+named = ["--host-memory", memory] if batch == "within" else named
+sys.exit(main(["segment", image, "--model", model, "--output", output, "--json", *named]))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of address space are Linux's")
+def test_a_run_within_its_budget_survives_an_enforced_limit(tmp_path: Path) -> None:
+    """The limit binds: more patches at once fail under it, in one line."""
+    config = model_config(
+        architecture=Architecture(backbone="resnet18", fpn_width=64, refined_width=32),
+        framing=Framing(patch_size=256, thumbnail_size=256),
+    )
+    save_model(new_model(config), tmp_path / "model")
+    image = write_tiff(tmp_path / "a.tif", np.moveaxis(picture(1200, 1200), 2, 0))
+    least = estimate(
+        new_model(config), Size(1200, 1200), Settings(patch_batch=1, keeps_weights=False, ahead=0)
+    )
+    memory = least.host_bytes - least.program_bytes
+
+    def run(batch: str) -> subprocess.CompletedProcess[str]:
+        words = [str(image), str(tmp_path / "model"), str(tmp_path / "out.tif"), "MEMORY", batch]
+        script = LIMITED.replace("int(memory)", f"({memory} + taken['VmRSS'])")
+        words[3] = str(memory + _program_bytes())
+        return subprocess.run(
+            [sys.executable, "-c", script, *words],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**ENVIRONMENT, "MALLOC_ARENA_MAX": "1"},
+        )
+
+    within = run("within")
+    assert within.returncode == 0, within.stderr
+    assert json.loads(within.stdout)["reports"][0]["height"] == 1200
+
+    (tmp_path / "out.tif").unlink()
+    beyond = run("25")
+    assert beyond.returncode == 1
+    assert "not enough memory" in beyond.stderr
+    assert not (tmp_path / "out.tif").exists()
