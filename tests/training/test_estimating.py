@@ -97,17 +97,25 @@ def _all(tasks: Sequence[Task]) -> list[Sample]:
     return [Sample(task, 1) for task in tasks]
 
 
-@pytest.mark.parametrize("changes", [{"patches": 0, "micro_batch": 4}, {"patches": 5}])
+@pytest.mark.parametrize(
+    ("row", "stage", "changes"),
+    [
+        ("aggregation only", "local", {"images": 3, "patches": 5, "micro_batch": 1}),
+        ("bidirectional, shallow", "refined", {"images": 1, "patches": 0, "micro_batch": 2}),
+        ("bidirectional, shallow", "refined", {"images": 1, "patches": 2, "micro_batch": 2}),
+    ],
+    ids=["images and patches", "patches run again", "patches kept"],
+)
 def test_two_of_what_is_alike_tell_the_rest(
-    changes: dict[str, int], monkeypatch: pytest.MonkeyPatch
+    row: str, stage: str, changes: dict[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = with_run(with_stages(NOWHERE, "local", "refined", images=3, **changes), patch_batch=2)
-    size = Size(200, 170)
+    staged = with_stages(tiny_config(Path(), Path(), row), stage, **changes)
+    config = with_run(staged, patch_batch=1)
 
-    brief = estimates(config, size)
+    brief = estimates(config)
 
     monkeypatch.setattr(estimating, "shortened", _all)
-    assert brief == estimates(config, size)
+    assert brief == estimates(config)
 
 
 def test_what_is_run_does_not_grow_with_the_image(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,7 +145,7 @@ def test_memory_is_that_of_a_micro_batch() -> None:
 
     assert small["local"].device_bytes == again["local"].device_bytes
     assert 5 * small["local"].multiply_adds == 2 * again["local"].multiply_adds
-    assert large["local"].device_bytes > 2 * small["local"].device_bytes
+    assert large["local"].device_bytes > 1.5 * small["local"].device_bytes
 
 
 def test_devices_share_the_work_and_not_the_weights() -> None:

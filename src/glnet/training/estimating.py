@@ -6,7 +6,9 @@ what a run does. Tasks that are alike take the same: of many, two are run and th
 the rest.
 """
 
+import gc
 from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from itertools import groupby
 from typing import NamedTuple, TypeVar, cast
@@ -24,6 +26,7 @@ from glnet.inference.pixels import LEAST_SIDE
 from glnet.inference.settings import Precision
 from glnet.model.build import build_glnet
 from glnet.model.config import Framing
+from glnet.model.resampling import forget_bilinear_steps
 from glnet.training.augmentation import Turn
 from glnet.training.checking import check_framing
 from glnet.training.config import StageConfig, TrainingConfig
@@ -281,6 +284,7 @@ class _Run(NamedTuple):
 
 def _taken(run: _Run, device: str) -> tuple[int, int]:
     """The peak of tensors, weights included, and the multiply-adds of a device's step."""
+    forget_bilinear_steps()
     module = run.module.to(META)
     module.hold()
     optimizer = module.configure_optimizers()["optimizer"]
@@ -289,6 +293,7 @@ def _taken(run: _Run, device: str) -> tuple[int, int]:
         group["foreach"] = torch.device(device).type == "cuda"
     weights = sum(_bytes(of) for of in (*module.network.parameters(), *module.network.buffers()))
     with (
+        _uncollected(),
         _Unknowing(),  # type: ignore[no-untyped-call]
         FlopCounterMode(display=False) as counter,
         LiveBytes(META.type) as live,  # the inner one: the other takes operations to pieces
@@ -299,6 +304,18 @@ def _taken(run: _Run, device: str) -> tuple[int, int]:
         module.move(whole, optimizer, _Descent())
     module.network.zero_grad()
     return weights + live.peak, whole.flops // 2
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Python collects cycles of objects at moments that hang on all that ran before."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _bytes(of: Tensor) -> int:
