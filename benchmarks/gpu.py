@@ -43,6 +43,7 @@ from glnet.inference.machine import (
 from glnet.inference.settings import Precision, Settings
 from glnet.inference.streaming import answers_of, predict
 from glnet.model.checkpoint import Model, new_model
+from glnet.model.collapse import BRANCHES, branches_of
 from glnet.model.config import Architecture, Framing, ModelConfig
 from glnet.model.forms import Form
 from glnet.raster import ArrayRaster, Raster
@@ -212,9 +213,12 @@ def _peak(model: Model, raster: Raster, settings: Settings, form: Form) -> int:
     if settings.device != "cpu":
         _predict(model, raster, settings, form)
         return int(torch.cuda.max_memory_allocated(settings.device))
+    _predict(model, raster, settings, form)  # What is kept of the weights is there.
     with LiveBytes(settings.device) as live:
         _predict(model, raster, settings, form)
-    weights = sum(of.numel() * of.element_size() for of in model.network.state_dict().values())
+    make = branches_of(model.network, model.bands)
+    parts = [make(name) for name in BRANCHES if getattr(model.network, name) is not None]
+    weights = sum(of.nbytes for part in parts for of in part.state_dict().values())
     return int(live.peak + weights)
 
 

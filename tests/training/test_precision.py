@@ -6,7 +6,7 @@ import pytest
 
 from glnet.training import precision
 from glnet.training.config import DataConfig, RunConfig, TrainingConfig
-from glnet.training.precision import with_precision
+from glnet.training.precision import precision_on, with_precision
 
 
 def _config(chosen: str, device: str = "cpu") -> TrainingConfig:
@@ -53,3 +53,30 @@ def test_what_was_asked_for_stays_without_a_word(monkeypatch: pytest.MonkeyPatch
         assert with_precision(_config(name), told.append).run.precision == name
 
     assert not told
+
+
+@pytest.mark.parametrize(
+    ("chosen", "device", "is_native", "expected"),
+    [
+        ("32-true", "cuda", True, "float32"),
+        ("bf16-mixed", "cpu", False, "bfloat16"),
+        ("16-mixed", "cuda", True, "float16"),
+        ("auto", "cpu", True, "bfloat16"),
+        ("auto", "cpu", False, "float32"),
+    ],
+)
+def test_precisions_have_names_of_numbers(
+    monkeypatch: pytest.MonkeyPatch, chosen: str, device: str, is_native: bool, expected: str
+) -> None:
+    monkeypatch.setattr(precision, "has_bfloat16", lambda _: is_native)
+
+    assert precision_on(device, _config(chosen)) == expected
+
+
+def test_a_gpu_that_is_not_here_is_taken_to_know_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
+    def asked(device: str) -> bool:
+        raise AssertionError(device)
+
+    monkeypatch.setattr(precision, "has_bfloat16", asked)
+
+    assert precision_on("cuda", _config("auto")) == "bfloat16"

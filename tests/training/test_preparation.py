@@ -17,7 +17,7 @@ from glnet.model.config import Framing
 from glnet.training.config import ClassWeights, Start, TrainingConfig
 from glnet.training.losses import balanced_weights
 from glnet.training.plan import Look
-from glnet.training.preparation import VALIDATION_PATCHES, Setup, Stage
+from glnet.training.preparation import VALIDATION_PATCHES, Setup, Stage, objective_of
 from glnet.training.starting import as_trained
 from tests.raster.raster_files import write_tiff
 from tests.training.tiny_run import (
@@ -202,7 +202,7 @@ def test_classes_weigh_what_is_asked(
 ) -> None:
     setup = prepared(replace(config, loss=replace(config.loss, class_weights=asked)))
 
-    weights = setup._objective().class_weights
+    weights = objective_of(setup.config, torch.from_numpy(setup.counts)).class_weights
 
     wanted = expected(torch.from_numpy(setup.counts))
     if wanted is None:

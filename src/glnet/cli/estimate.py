@@ -1,7 +1,8 @@
-"""``glnet estimate``: what a prediction will take, before it runs and without its device."""
+"""``glnet estimate``: what a prediction or training will take, before and without its device."""
 
 import re
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
@@ -14,6 +15,14 @@ if TYPE_CHECKING:
     from glnet.geometry import Size
     from glnet.inference.estimate import Estimate
     from glnet.model.checkpoint import Model
+    from glnet.training.config import TrainingConfig
+    from glnet.training.estimating import StepEstimate
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+PATCH_BATCHES = (1, 2, 4, 8)
+"""Of a prediction, if none are typed."""
 
 LARGEST_SIDE = 2**31
 """Pixel files count their rows and columns in 32 bits."""
@@ -24,7 +33,8 @@ def build_parser() -> ArgumentParser:
     parser = ArgumentParser(
         exit_on_error=False,
         description="What segmenting an image of some size will take: memory on the device, "
-        "scratch disk, patches, multiply-adds. Nothing is computed and no GPU is needed.",
+        "scratch disk, patches, multiply-adds. With --training: what an optimiser step of every "
+        "stage will take. Nothing is computed and no GPU is needed.",
     )
     parser.add_argument("model", nargs="?", metavar="MODEL", help="the model's folder")
     parser.add_argument(
@@ -32,6 +42,9 @@ def build_parser() -> ArgumentParser:
     )
     parser.add_argument("--classes", type=int, metavar="N", help="of the model to come")
     parser.add_argument("--bands", type=int, default=3, metavar="N", help="of the model to come")
+    parser.add_argument(
+        "--training", action="store_true", help="training by the --config, not prediction"
+    )
     parser.add_argument(
         "--size", required=True, nargs="+", metavar="HxW", help="images, such as 2448x2448"
     )
@@ -43,17 +56,16 @@ def build_parser() -> ArgumentParser:
     )
     parser.add_argument(
         "--precision",
-        type=Literal["float32", "bfloat16", "float16"],
-        default="float32",
-        help="in which numbers it would compute",
+        type=Literal["float32", "bfloat16", "float16"] | None,
+        help="in which numbers it would compute; float32 by default, in training the "
+        "configuration's run.precision",
     )
     parser.add_argument(
         "--patch-batch",
         type=int,
         nargs="+",
-        default=[1, 2, 4, 8],
         metavar="N",
-        help="patches that enter the network at once",
+        help="patches that enter the network at once (1 2 4 8)",
     )
     parser.add_argument(
         "--no-collapse", action="store_true", help="the head as it was trained, for comparison"
@@ -63,36 +75,19 @@ def build_parser() -> ArgumentParser:
 
 
 def run(options: Namespace) -> int:
-    """Estimate every size with every patch batch."""
-    from glnet.inference.estimate import estimate  # noqa: PLC0415 - imports torch
-    from glnet.inference.machine import chosen_precision  # noqa: PLC0415
-    from glnet.inference.settings import Settings  # noqa: PLC0415
-
+    """Estimate every size: with every patch batch, or for every stage of a training."""
     sizes = [parsed_size(text) for text in options.size]
-    chosen_precision(options.precision, options.device)
-    choices = [
-        Settings(
-            device=options.device,
-            precision=options.precision,
-            patch_batch=batch,
-            collapse=not options.no_collapse,
-        )
-        for batch in options.patch_batch
-    ]
-    model = _model(options)
-    progress = ProgressDisplay("estimate")
-    found: list[Estimate] = []
-    try:
-        for size in sizes:
-            for settings in choices:
-                progress.advance("sizes and batches", len(found), len(sizes) * len(choices))
-                found.append(estimate(model, size, settings))
-    finally:
-        progress.stop()
+    found: Sequence[Estimate] | Sequence[StepEstimate]
+    if options.training:
+        found = steps = _steps(options, sizes)
+        table = table_of_steps(steps)
+    else:
+        found = predictions = _predictions(options, sizes)
+        table = table_of_predictions(predictions)
     if options.json:
         say_json([of.to_dict() for of in found])
     else:
-        show(found)
+        Console(highlight=False).print(table)
     return 0
 
 
@@ -113,8 +108,8 @@ def parsed_size(text: str) -> "Size":
     return Size(height, width)
 
 
-def show(estimates: "list[Estimate]") -> None:
-    """Print a table, for people."""
+def table_of_predictions(estimates: "Sequence[Estimate]") -> Table:
+    """A row for every size and batch."""
     first = estimates[0]
     table = Table(
         title=f"{first.precision} on {first.device}, {first.form} head", title_justify="left"
@@ -139,7 +134,80 @@ def show(estimates: "list[Estimate]") -> None:
             in_binary_units(of.scratch_bytes),
             f"{of.multiply_adds / 1e9:,.0f}",
         )
-    Console(highlight=False).print(table)
+    return table
+
+
+def table_of_steps(estimates: "Sequence[StepEstimate]") -> Table:
+    """A row for every size and stage."""
+    first = estimates[0]
+    title = f"a training step, {first.precision} on {first.device}"
+    table = Table(title=title, title_justify="left")
+    for name in ("image", "stage", "images", "at once", "device memory", "10^9 multiply-adds"):
+        table.add_column(name, justify="left" if name == "stage" else "right")
+    for of in estimates:
+        table.add_row(
+            f"{of.height}x{of.width}",
+            of.stage,
+            str(of.images),
+            str(of.micro_batch),
+            in_binary_units(of.device_bytes),
+            f"{of.multiply_adds / 1e9:,.0f}",
+        )
+    return table
+
+
+def _predictions(options: Namespace, sizes: "Sequence[Size]") -> "list[Estimate]":
+    from glnet.inference.estimate import estimate  # noqa: PLC0415 - imports torch
+    from glnet.inference.machine import chosen_precision  # noqa: PLC0415
+    from glnet.inference.settings import Settings  # noqa: PLC0415
+
+    choices = [
+        Settings(
+            device=options.device,
+            precision=chosen_precision(options.precision or "float32", options.device),
+            patch_batch=batch,
+            collapse=not options.no_collapse,
+        )
+        for batch in options.patch_batch or PATCH_BATCHES
+    ]
+    model = _model(options)
+    pairs = [(size, settings) for size in sizes for settings in choices]
+    return list(_shown("sizes and batches", pairs, lambda of: estimate(model, *of)))
+
+
+def _steps(options: Namespace, sizes: "Sequence[Size]") -> "list[StepEstimate]":
+    if options.config is None or options.model is not None:
+        raise ConfigurationError("--training needs a training --config FILE, and no model's folder")
+    if options.patch_batch is not None or options.no_collapse:
+        raise ConfigurationError(
+            "--patch-batch and --no-collapse are for predictions; with --training the "
+            "configuration says how many patches run at once, and the head is as it is trained"
+        )
+    config = _config(options)
+    from glnet.inference.machine import chosen_precision  # noqa: PLC0415 - imports torch
+    from glnet.training.estimating import estimate_steps  # noqa: PLC0415
+    from glnet.training.precision import precision_on  # noqa: PLC0415
+
+    named = options.precision or precision_on(options.device, config)
+    precision = chosen_precision(named, options.device)
+    numbers = options.classes, options.bands
+    found = _shown(
+        "sizes",
+        sizes,
+        lambda size: estimate_steps(config, *numbers, size, options.device, precision),
+    )
+    return [of for each in found for of in each]
+
+
+def _shown(what: str, items: Sequence[T], work: Callable[[T], R]) -> Iterator[R]:
+    """Work on one after another, and show how it comes along."""
+    progress = ProgressDisplay("estimate")
+    try:
+        for done, item in enumerate(items):
+            progress.advance(what, done, len(items))
+            yield work(item)
+    finally:
+        progress.stop()
 
 
 def _model(options: Namespace) -> "Model":
@@ -151,14 +219,7 @@ def _model(options: Namespace) -> "Model":
         raise ConfigurationError("name either a model's folder or a training --config")
     if options.model is not None:
         return open_model(options.model).model
-    if options.classes is None:
-        raise ConfigurationError(
-            "a --config does not say how many classes there are; add --classes"
-        )
-    from glnet.training.config_file import read_config  # noqa: PLC0415
-
-    # What has no default in a configuration says nothing about the model.
-    config = read_config(options.config, ["--data.folder=.", "--output=."])
+    config = _config(options)
     classes = tuple(ClassInfo(f"class {k}", (k % 256, 0, 0)) for k in range(options.classes))
     return new_model(
         ModelConfig(
@@ -168,3 +229,15 @@ def _model(options: Namespace) -> "Model":
             normalization=Normalization((0.0,) * options.bands, (1.0,) * options.bands),
         )
     )
+
+
+def _config(options: Namespace) -> "TrainingConfig":
+    """What a configuration says of the model to come and of its training."""
+    from glnet.training.config_file import read_config  # noqa: PLC0415 - imports torch
+
+    if options.classes is None:
+        raise ConfigurationError(
+            "a --config does not say how many classes there are; add --classes"
+        )
+    # What has no default in a configuration says nothing about the model.
+    return read_config(options.config, ["--data.folder=.", "--output=."])

@@ -19,7 +19,7 @@ from glnet.cli.help import make_readable
 
 COMMANDS = {
     "segment": "label every pixel of images of any size",
-    "estimate": "say what a prediction will take, before it runs",
+    "estimate": "say what a prediction or a training will take, before it runs",
     "info": "say what a model is",
     "convert": "turn published checkpoints into a model",
     "train": "train the three stages on a folder of labelled images",

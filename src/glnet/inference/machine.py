@@ -19,7 +19,13 @@ PEAK_LINE, PRESENT_LINE = "VmHWM:", "VmRSS:"
 MOUNTS = Path("/proc/mounts")
 """What is mounted: device, folder, kind of file system, ..."""
 
-MEMORY_WORDS = ("can't allocate memory", "not enough memory", "out of memory", "ALLOC_FAILED")
+MEMORY_WORDS = (
+    "can't allocate memory",
+    "Cannot allocate memory",
+    "not enough memory",
+    "out of memory",
+    "ALLOC_FAILED",
+)
 """How torch and the libraries below it say so in errors of no kind of their own."""
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from glnet.inference.budget import Fitting
 from glnet.inference.forming import Formed, form_of
-from glnet.inference.machine import resolved
+from glnet.inference.machine import explained_memory, resolved
 from glnet.inference.settings import Settings
 from glnet.model.checkpoint import Model, open_model
 from glnet.raster import Raster, RasterFile
@@ -31,7 +31,8 @@ class Predictor:
 
     def __init__(self, model: Model | str | Path, settings: Settings) -> None:
         self.settings = resolved(settings)
-        found = model if isinstance(model, Model) else open_model(model)
+        with explained_memory("the model", self.settings):
+            found = model if isinstance(model, Model) else open_model(model)
         self.model = found if isinstance(found, Model) else found.model
         self._fitting = Fitting(self.model, self.settings)
 

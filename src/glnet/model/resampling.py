@@ -53,6 +53,11 @@ def bilinear_step(source: int, target: int, like: Tensor) -> Tensor:
     return _bilinear_on(source, target, like.dtype, like.device)
 
 
+def forget_bilinear_steps() -> None:
+    """Let go of what is remembered, so that it is made, and counted, once more."""
+    _bilinear_on.cache_clear()
+
+
 @lru_cache(maxsize=64)
 def _bilinear_on(source: int, target: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     # Remembered beyond a prediction: training must be able to save it for its gradients.

@@ -70,6 +70,7 @@ class Look:
         grid: Of the turned image; may list places anywhere.
         learn: Which of its patches are answered for.
         share: Its weight in the loss of its step; those of a step sum to 1.
+        merge: Which of its patches will be merged, where any are; None is all of the grid.
     """
 
     image: int
@@ -78,6 +79,7 @@ class Look:
     grid: PatchGrid
     learn: tuple[PatchIndex, ...]
     share: float
+    merge: tuple[PatchIndex, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

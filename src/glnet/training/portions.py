@@ -1,14 +1,15 @@
 """What a task reads: portions of a step's work, ready for the device."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from glnet.geometry import Window
-from glnet.training.images import LabelledImage, Thumbnail
+from glnet.training.augmentation import Turn
+from glnet.training.images import Thumbnail
 from glnet.training.plan import Look, Task
 
 
@@ -63,6 +64,28 @@ def _moved(thumbnail: Thumbnail | None, device: torch.device) -> Thumbnail | Non
     return Thumbnail(*(of.to(device, non_blocking=True) for of in thumbnail))
 
 
+class Readable(Protocol):
+    """What portions are read from, such as a `LabelledImage`."""
+
+    stem: str
+
+    def thumbnail(self, turn: Turn) -> Thumbnail:
+        """The whole image."""
+        ...
+
+    def pixels(self, windows: Sequence[Window], turn: Turn) -> Tensor:
+        """Normalised pixels (P, bands, p, p) of windows of the turned image."""
+        ...
+
+    def labels(self, windows: Sequence[Window], turn: Turn) -> Tensor:
+        """Labels (P, p, p) of the same."""
+        ...
+
+    def label_counts(self, windows: Sequence[Window], turn: Turn) -> Tensor:
+        """How many pixels (K,) of every class windows have."""
+        ...
+
+
 class Portions(Dataset[Portion]):
     """Reads the portion of a task; remembers nothing but what the images' cache does.
 
@@ -71,7 +94,7 @@ class Portions(Dataset[Portion]):
         has_thumbnails: Whether an image's opening has its thumbnail.
     """
 
-    def __init__(self, images: Sequence[LabelledImage], *, has_thumbnails: bool) -> None:
+    def __init__(self, images: Sequence[Readable], *, has_thumbnails: bool) -> None:
         self._images = images
         self._has_thumbnails = has_thumbnails
 
@@ -93,11 +116,11 @@ class Portions(Dataset[Portion]):
         pixels, labels = zip(*each, strict=True)
         return Thumbnail(torch.stack(pixels), torch.stack(labels))
 
-    def _opening(self, image: LabelledImage, look: Look) -> Opening:
+    def _opening(self, image: Readable, look: Look) -> Opening:
         thumbnail = self._thumbnail(image, look) if self._has_thumbnails else None
         return Opening(thumbnail, image.label_counts(_windows(look, look.learn), look.turn))
 
-    def _thumbnail(self, image: LabelledImage, look: Look) -> Thumbnail:
+    def _thumbnail(self, image: Readable, look: Look) -> Thumbnail:
         thumbnail = image.thumbnail(look.turn)
         return thumbnail._replace(pixels=_lit(thumbnail.pixels, look))
 

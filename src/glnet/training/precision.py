@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Literal
 
 from glnet.inference.machine import chosen_device, has_bfloat16
+from glnet.inference.settings import Precision
 from glnet.training.config import TrainingConfig
 
 Settled = Literal["32-true", "bf16-mixed", "16-mixed"]
@@ -48,3 +49,21 @@ def settled(config: TrainingConfig) -> Settled:
     if config.run.precision == "auto":
         raise ValueError("run.precision: auto was not replaced by what the device does best")
     return config.run.precision
+
+
+PRECISIONS: dict[Settled, Precision] = {
+    "32-true": "float32",
+    "bf16-mixed": "bfloat16",
+    "16-mixed": "float16",
+}
+"""The numbers that most of the work is done in."""
+
+
+def precision_on(device: str, config: TrainingConfig) -> Precision:
+    """The numbers of a configuration on a device that need not be here.
+
+    For ``auto``: a GPU is taken to compute in bfloat16 by itself, this CPU is asked.
+    """
+    if config.run.precision == "auto":
+        return "bfloat16" if device != "cpu" or has_bfloat16(device) else "float32"
+    return PRECISIONS[config.run.precision]

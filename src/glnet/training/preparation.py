@@ -20,7 +20,7 @@ from glnet.training.feeding import Feed
 from glnet.training.images import LabelledImage, PixelCache
 from glnet.training.losses import balanced_weights
 from glnet.training.pixel_statistics import look_at
-from glnet.training.plan import Choice, Plan, image_by_image, thumbnails_at_once
+from glnet.training.plan import Choice, Plan, Schedule, image_by_image, thumbnails_at_once
 from glnet.training.portions import Portions
 from glnet.training.progress import Steps, unseen
 from glnet.training.stages import Feeds
@@ -113,27 +113,11 @@ class Setup:
 
     def stages(self) -> list[Stage]:
         """The stages that this architecture and configuration have and that are not given."""
-        config, network = self.config.stages, self.network
-        sampling, objective = self.config.framing.sampling, self._objective()
-        steps: list[tuple[str, StageConfig, Callable[[], Step]]] = []
-        if network.context is not None:
-            steps.append(("context", config.context, lambda: ContextStep(network, objective)))
-        if network.local is not None:
-            steps.append(("local", config.local, lambda: LocalStep(network, sampling, objective)))
-        if network.refined is not None:
-            steps.append(
-                ("refined", config.refined, lambda: RefinedStep(network, sampling, objective))
-            )
-        stages = [
-            Stage(name, stage, step(), self._feeds(name, stage))
-            for name, stage, step in steps
-            if stage.epochs and name not in self.given
+        objective = objective_of(self.config, torch.from_numpy(self.counts))
+        return [
+            Stage(name, stage, step, self._feeds(name, stage))
+            for name, stage, step in steps_of(self.config, self.network, objective, self.given)
         ]
-        if not stages:
-            raise ConfigurationError(
-                "no stage to train: every stage has 0 epochs, or is done in start_from"
-            )
-        return stages
 
     def start(self, stage: Stage) -> None:
         """Give the stage's branch its first weights."""
@@ -145,34 +129,12 @@ class Setup:
         elif stage.name == "refined" and from_context:
             start_refined(self.network)
 
-    def _objective(self) -> Objective:
-        weights = self.config.loss.class_weights
-        if weights == "none":
-            return Objective(loss=self.config.loss)
-        counts = torch.from_numpy(self.counts)
-        values = balanced_weights(counts) if weights == "balanced" else torch.tensor(weights)
-        if len(values) != len(counts):
-            raise ConfigurationError(
-                f"loss.class_weights must list a weight for each of the {len(counts)} classes, "
-                f"got {len(values)}"
-            )
-        return Objective(loss=self.config.loss, class_weights=values)
-
     def _feeds(self, name: str, stage: StageConfig) -> Feeds:
         """How a stage's images come: in training order, and those that are only looked at."""
-        data, merged = self.config.data, self.config.run.patch_batch if name == "refined" else 0
-        choice = Choice(
-            patches=stage.patches,
-            # What is merged must cover the image: members of the grid.
-            placement="grid" if name == "refined" else self.config.run.placement,
-            flips=data.flips,
-            quarter_turns=data.quarter_turns,
-            photometric=data.photometric,
-            foreground=data.foreground,
-            micro_batch=stage.micro_batch,
-            merged=merged,
+        choice = choice_of(self.config, name, stage)
+        looked_at = Choice(
+            patches=VALIDATION_PATCHES, micro_batch=choice.micro_batch, merged=choice.merged
         )
-        looked_at = Choice(patches=VALIDATION_PATCHES, micro_batch=stage.micro_batch, merged=merged)
         seed = f"seed {self.config.run.seed} stage {name}"
         return Feeds(
             self._feed(name, self.training, choice, stage.images, seed),
@@ -194,12 +156,77 @@ class Setup:
             self.config.framing,
             choice,
             images,
-            thumbnails_at_once if name == "context" else image_by_image,
+            schedule_of(name),
             seed,
             foreground=lambda number: labelled[number].foreground(),
         )
         portions = Portions(labelled, has_thumbnails=self.network.context is not None)
         return Feed(plan, portions, self.config.data.workers)
+
+
+def steps_of(
+    config: TrainingConfig, network: GLNet, objective: Objective, done: Sequence[str] = ()
+) -> list[tuple[str, StageConfig, Step]]:
+    """The steps of the stages that a network and a configuration have and that are not done.
+
+    Raises:
+        ConfigurationError: If there is none.
+    """
+    stages, sampling = config.stages, config.framing.sampling
+    steps: list[tuple[str, StageConfig, Callable[[], Step]]] = []
+    if network.context is not None:
+        steps.append(("context", stages.context, lambda: ContextStep(network, objective)))
+    if network.local is not None:
+        steps.append(("local", stages.local, lambda: LocalStep(network, sampling, objective)))
+    if network.refined is not None:
+        steps.append(("refined", stages.refined, lambda: RefinedStep(network, sampling, objective)))
+    trained = [
+        (name, stage, step()) for name, stage, step in steps if stage.epochs and name not in done
+    ]
+    if not trained:
+        raise ConfigurationError(
+            "no stage to train: every stage has 0 epochs, or is done in start_from"
+        )
+    return trained
+
+
+def objective_of(config: TrainingConfig, counts: torch.Tensor) -> Objective:
+    """What is minimised, given the pixels of every class (K,).
+
+    Raises:
+        ConfigurationError: If there is not a weight for each of the classes.
+    """
+    weights = config.loss.class_weights
+    if weights == "none":
+        return Objective(loss=config.loss)
+    values = balanced_weights(counts) if weights == "balanced" else torch.tensor(weights)
+    if len(values) != len(counts):
+        raise ConfigurationError(
+            f"loss.class_weights must list a weight for each of the {len(counts)} classes, "
+            f"got {len(values)}"
+        )
+    return Objective(loss=config.loss, class_weights=values)
+
+
+def choice_of(config: TrainingConfig, name: str, stage: StageConfig) -> Choice:
+    """Which patches of its images a stage trains on, and how these are laid."""
+    data = config.data
+    return Choice(
+        patches=stage.patches,
+        # What is merged must cover the image: members of the grid.
+        placement="grid" if name == "refined" else config.run.placement,
+        flips=data.flips,
+        quarter_turns=data.quarter_turns,
+        photometric=data.photometric,
+        foreground=data.foreground,
+        micro_batch=stage.micro_batch,
+        merged=config.run.patch_batch if name == "refined" else 0,
+    )
+
+
+def schedule_of(name: str) -> Schedule:
+    """How the images of a stage's step become tasks."""
+    return thumbnails_at_once if name == "context" else image_by_image
 
 
 def _given(model: Model, measured: Normalization) -> Normalization:

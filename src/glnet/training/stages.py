@@ -6,6 +6,7 @@ What a step sees is the plan's matter, how it comes is the feed's, what is made 
 
 import math
 import time
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import lightning
@@ -19,9 +20,10 @@ from glnet.training.config import RunConfig, StageConfig
 from glnet.training.devices import add_gradients, summed
 from glnet.training.feeding import Feed
 from glnet.training.plan import Part
+from glnet.training.portions import Portion
 from glnet.training.progress import Figures
 from glnet.training.statistics import StepStatistics
-from glnet.training.steps import Losses, Seen, Step
+from glnet.training.steps import Backward, Losses, Seen, Step
 
 POLYNOMIAL_POWER = 0.9
 """Of the published code's learning rate, (1 - t/T)^0.9."""
@@ -114,14 +116,32 @@ class StageModule(lightning.LightningModule):
                     module.eval()
 
     def training_step(self, _: object, batch_idx: int) -> None:
-        """One optimiser step, portion by portion."""
+        """What Lightning calls a step: one move, its figures, and the next learning rate."""
         feed, began = self.feeds.training, time.perf_counter()
         waited = feed.waited_s
         optimizer: Any = self.optimizers()
+        portions = feed.step(self.current_epoch, batch_idx, self.device)
+        losses, norm = self.move(portions, optimizer, _Backward(self))
+        rate = optimizer.param_groups[0]["lr"]
+        schedule: Any = self.lr_schedulers()
+        if schedule is not None:
+            schedule.step()
+        self.figures.add(_over_devices(losses), rate, norm)
+        self.figures.seconds += time.perf_counter() - began
+        self.figures.waited_s += feed.waited_s - waited
+
+    def move(
+        self, portions: Iterable[Portion], optimizer: torch.optim.Optimizer, backward: Backward
+    ) -> tuple[Losses, float]:
+        """One optimiser step, portion by portion; returns the losses and the gradient's norm.
+
+        Raises:
+            TrainingError: If a loss or the gradient is no finite number.
+        """
         optimizer.zero_grad()
         self._statistics.begin()
-        losses, backward = self._no_losses(), _Backward(self)
-        for portion in feed.step(self.current_epoch, batch_idx, self.device):
+        losses = self._no_losses()
+        for portion in portions:
             self.figures.images += len(portion.task.looks) if portion.task.opens else 0
             seen = self.step.see(portion, backward)
             self._check(seen.losses, portion.stems)
@@ -129,14 +149,8 @@ class StageModule(lightning.LightningModule):
         add_gradients(self.step.trained)
         self._statistics.finish(summed)
         norm = self._gradient_norm(backward.scale)
-        rate = optimizer.param_groups[0]["lr"]
         optimizer.step()
-        schedule: Any = self.lr_schedulers()
-        if schedule is not None:
-            schedule.step()
-        self.figures.add(_over_devices(losses), rate, norm)
-        self.figures.seconds += time.perf_counter() - began
-        self.figures.waited_s += feed.waited_s - waited
+        return losses, norm
 
     def _check(self, losses: Losses, stems: tuple[str, ...]) -> None:
         for name, of in losses.items():

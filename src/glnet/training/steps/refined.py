@@ -66,9 +66,11 @@ class RefinedStep:
         return self._answer(portion, portion.labels, backward)
 
     def _open(self, portion: Portion, opening: Opening) -> "_Merging":
-        exchange = Exchange(portion.task.look.grid, self._sampling)
+        look = portion.task.look
+        exchange = Exchange(look.grid, self._sampling)
         context = required(see_context(self.network, opening), "context branch")
-        return _Merging(exchange, context, Merger(exchange, context.features), opening, {})
+        merger = Merger(exchange, context.features, look.merge)
+        return _Merging(exchange, context, merger, opening, {})
 
     def _merge(self, portion: Portion, image: "_Merging") -> None:
         output, task = self._see_patches(portion, image), portion.task
