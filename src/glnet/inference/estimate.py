@@ -25,7 +25,7 @@ from glnet.inference.host_memory import (
     reading_bytes,
     writing_bytes,
 )
-from glnet.inference.live_bytes import LiveBytes
+from glnet.inference.live_bytes import LiveBytes, uncollected
 from glnet.inference.passes import Passes
 from glnet.inference.prediction import TURNS, Prediction, View
 from glnet.inference.settings import Settings
@@ -35,6 +35,7 @@ from glnet.model.config import ModelConfig
 from glnet.model.exchange import Exchange
 from glnet.model.forms import Form, PlainForm, answers_of
 from glnet.model.moving import moved
+from glnet.model.resampling import forget_bilinear_steps
 from glnet.raster import UPRIGHT
 
 META = torch.device("meta")
@@ -99,7 +100,8 @@ def estimate(model: Model, size: Size, settings: Settings, *, counts: bool = Tru
     batch = min(settings.patch_batch, len(grid))
     weighed = _weighed(model, settings)
     run = _Rehearsal(model, size, replace(settings, patch_batch=batch), weighed.form)
-    with torch.inference_mode(), ExitStack() as stack:
+    forget_bilinear_steps()
+    with torch.inference_mode(), uncollected(), ExitStack() as stack:
         if counts:
             counter = stack.enter_context(FlopCounterMode(display=False))
             run.counts.total = counter.get_total_flops

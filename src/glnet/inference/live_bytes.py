@@ -1,7 +1,9 @@
 """The bytes of all tensors there are, counted operation by operation."""
 
+import gc
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -66,3 +68,15 @@ class LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _forget(self, key: int, size: int) -> None:
         self._known.discard(key)
         self.now -= size
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Python collects cycles of objects at moments that hang on all that ran before; not here."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()

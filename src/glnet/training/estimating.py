@@ -6,9 +6,7 @@ what a run does. Tasks that are alike take the same: of many, two are run and th
 the rest.
 """
 
-import gc
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from itertools import groupby
 from typing import NamedTuple, TypeVar, cast
@@ -21,7 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from glnet.data import IGNORE_INDEX
 from glnet.errors import ConfigurationError
 from glnet.geometry import Size, Window
-from glnet.inference.live_bytes import LiveBytes
+from glnet.inference.live_bytes import LiveBytes, uncollected
 from glnet.inference.pixels import LEAST_SIDE
 from glnet.inference.settings import Precision
 from glnet.model.build import build_glnet
@@ -293,7 +291,7 @@ def _taken(run: _Run, device: str) -> tuple[int, int]:
         group["foreach"] = torch.device(device).type == "cuda"
     weights = sum(_bytes(of) for of in (*module.network.parameters(), *module.network.buffers()))
     with (
-        _uncollected(),
+        uncollected(),
         _Unknowing(),  # type: ignore[no-untyped-call]
         FlopCounterMode(display=False) as counter,
         LiveBytes(META.type) as live,  # the inner one: the other takes operations to pieces
@@ -304,18 +302,6 @@ def _taken(run: _Run, device: str) -> tuple[int, int]:
         module.move(whole, optimizer, _Descent())
     module.network.zero_grad()
     return weights + live.peak, whole.flops // 2
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Python collects cycles of objects at moments that hang on all that ran before."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _bytes(of: Tensor) -> int:
