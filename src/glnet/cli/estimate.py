@@ -121,7 +121,7 @@ def table_of_predictions(estimates: "Sequence[Estimate]") -> Table:
         "device memory",
         "host memory",
         "scratch",
-        "10^9 multiply-adds",
+        "GMAC",
     ):
         table.add_column(title, justify="right")
     for of in estimates:
@@ -142,7 +142,7 @@ def table_of_steps(estimates: "Sequence[StepEstimate]") -> Table:
     first = estimates[0]
     title = f"a training step, {first.precision} on {first.device}"
     table = Table(title=title, title_justify="left")
-    for name in ("image", "stage", "images", "at once", "device memory", "10^9 multiply-adds"):
+    for name in ("image", "stage", "images", "at once", "device memory", "GMAC"):
         table.add_column(name, justify="left" if name == "stage" else "right")
     for of in estimates:
         table.add_row(

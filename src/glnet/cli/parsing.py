@@ -110,5 +110,5 @@ def _as_typed(key: str, parser: ArgumentParser) -> str:
 
 
 def _suggestion(word: str, known: Iterable[str]) -> str:
-    near = get_close_matches(word, list(known), n=3)
+    near = get_close_matches(word, list(known), n=3, cutoff=0.7)
     return f"; did you mean {' or '.join(near)}?" if near else ""

@@ -28,7 +28,7 @@ def add_running_options(parser: ArgumentParser, precision: str) -> None:
     )
     parser.add_argument(
         "--patch-batch",
-        type=int | None,
+        type=int,
         metavar="N",
         help="patches that enter the network at once; fewer take less memory (default: 4)",
     )

@@ -77,6 +77,7 @@ def segment(
         settings, formed = predictor.fitted(raster)
         labels = np.empty((raster.size.height, raster.size.width), dtype=np.uint8)
         with (
+            explained_memory(raster.name, settings),
             predict(known, raster, settings, form=formed.form) as prediction,
             closing(_label_strips(prediction, known, settings)) as strips_of_labels,
         ):
@@ -133,6 +134,7 @@ def _segmented(
         settings = _with_scratch_on_disk(settings, job.output.parent)
         tally = _Tally(raster.size, model)
         with (
+            explained_memory(str(image), settings),
             _writer(job, raster, model, overwrite) as writer,
             predict(model, raster, settings, (), progress, formed.form) as prediction,
             closing(_label_strips(prediction, model, settings)) as strips_of_labels,
