@@ -92,10 +92,12 @@ def _backbone(model: Model, raster: Raster, batch: int) -> None:
     windows = list(framing.grid(raster.size))
     with torch.inference_mode():
         for first in range(0, len(windows), batch):
-            pixels = [read_patch(raster, at, framing) for at in windows[first : first + batch]]
+            pixels = [
+                read_patch(raster, at, framing).pixels for at in windows[first : first + batch]
+            ]
             local.backbone(normalized(np.stack(pixels), model.config.normalization))
         for _ in range(2):  # The context and the refined branch see the thumbnail.
-            thumbnail = read_thumbnail(raster, framing)[None]
+            thumbnail = read_thumbnail(raster, framing).pixels[None]
             local.backbone(normalized(thumbnail, model.config.normalization))
 
 

@@ -67,6 +67,17 @@ class Window:
         """Rows and columns, to index an array whose last two axes are the raster."""
         return slice(self.row, self.row_stop), slice(self.column, self.column_stop)
 
+    def moved(self, rows: int, columns: int) -> "Window":
+        """The same window, so many rows lower and columns further to the right."""
+        return Window(self.row + rows, self.column + columns, self.size)
+
+    def shared(self, other: "Window") -> "Window | None":
+        """What both windows cover, if anything."""
+        row, column = max(self.row, other.row), max(self.column, other.column)
+        height = min(self.row_stop, other.row_stop) - row
+        width = min(self.column_stop, other.column_stop) - column
+        return Window(row, column, Size(height, width)) if min(height, width) > 0 else None
+
     def is_inside(self, size: Size) -> bool:
         """Whether no pixel of the window lies beyond a raster of this size."""
         return self.row_stop <= size.height and self.column_stop <= size.width

@@ -61,8 +61,8 @@ def test_the_answer_is_that_of_the_steps_written_out(model: Model, scene: ArrayR
     network, framing = model.network, model.config.framing
     grid = framing.grid(scene.size)
     exchange = Exchange(grid, "exact")
-    patches = _pixels(model, np.stack([read_patch(scene, window, framing) for window in grid]))
-    thumbnail = _pixels(model, read_thumbnail(scene, framing)[None])
+    patches = _pixels(model, np.stack([read_patch(scene, at, framing).pixels for at in grid]))
+    thumbnail = _pixels(model, read_thumbnail(scene, framing).pixels[None])
     assert network.context is not None
     assert network.aggregation is not None
 

@@ -10,7 +10,17 @@ from PIL import Image
 
 from glnet.errors import GeometryError
 from glnet.geometry import Size, Window
-from glnet.raster import ArrayRaster, Georeference, read_reduced, resizing, thumbnail
+from glnet.raster import (
+    ArrayRaster,
+    Georeference,
+    Masked,
+    Valid,
+    masked_reduced,
+    masked_thumbnail,
+    read_reduced,
+    resizing,
+    thumbnail,
+)
 
 seeds = st.integers(0, 2**32 - 1)
 sides = st.integers(1, 70)
@@ -114,24 +124,101 @@ def test_constant_maps_stay_constant(
     assert np.all(read_reduced(raster, Window(0, 0, raster.size), rows) == value)
 
 
+def random_mask(seed: int, height: int, width: int) -> Valid:
+    return np.random.default_rng(seed).random((height, width)) < 0.6
+
+
+@given(seeds, sides, sides, sizes, strip_bytes, st.sampled_from(["uint8", "int16", "float32"]))
+def test_masked_thumbnails_are_means_over_what_was_measured(
+    seed: int, height: int, width: int, size: Size, strip: int, dtype: str
+) -> None:
+    pixels = random_pixels(seed, (height, width, 2), dtype)
+    valid = random_mask(seed, height, width)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(resizing, "STRIP_BYTES", strip)
+        found = masked_thumbnail(ArrayRaster(pixels, valid=valid), size)
+
+    def filtered(values: NDArray[Any]) -> NDArray[np.float64]:
+        rows, columns = (
+            _filter_matrix(of, to) for of, to in ((height, size.height), (width, size.width))
+        )
+        maps: NDArray[np.float64] = np.einsum("ih,hwb,jw->bij", rows, 1.0 * values, columns)
+        return maps
+
+    sums, weights = filtered(pixels * valid[..., None]), filtered(valid[..., None])[0]
+    is_known = np.ones(weights.shape, bool) if found.valid is None else found.valid
+    assert np.array_equal(is_known, weights > resizing.LEAST_WEIGHT)
+    assert np.all(found.pixels[:, ~is_known] == 0)
+    means = (sums / np.where(is_known, weights, 1))[:, is_known]
+    scale = np.abs(pixels.astype(np.float64)).max() + 1
+    tolerance = 0.51 if dtype == "uint8" else 2e-6 * scale / weights[is_known].min(initial=1)
+    assert found.pixels.dtype == (np.uint8 if dtype == "uint8" else np.float32)
+    np.testing.assert_allclose(found.pixels[:, is_known], means, rtol=0, atol=tolerance)
+
+
+def _filter_matrix(length: int, target: int) -> NDArray[np.float64]:
+    matrix = np.zeros((target, length))
+    for row, reach in enumerate(resizing.triangle_reaches(length, target)):
+        matrix[row, reach.start : reach.stop] = reach.weights
+    return matrix
+
+
+@given(seeds, sides, sides, st.integers(1, 80), strip_bytes, st.sampled_from(["uint8", "int16"]))
+def test_masked_block_means_are_over_what_was_measured(
+    seed: int, height: int, width: int, factor: int, strip: int, dtype: str
+) -> None:
+    pixels = random_pixels(seed, (height, width, 2), dtype)
+    valid = random_mask(seed, height, width)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(resizing, "STRIP_BYTES", strip)
+        raster = ArrayRaster(pixels, valid=valid)
+        found = masked_reduced(raster, Window(0, 0, raster.size), factor)
+
+    for row in range(0, height, factor):
+        for column in range(0, width, factor):
+            place = slice(row, row + factor), slice(column, column + factor)
+            at = row // factor, column // factor
+            is_known = found.valid is None or found.valid[at]
+            assert is_known == valid[place].any()
+            if is_known:
+                mean = pixels[place][valid[place]].mean(axis=0)
+                assert np.abs(found.pixels[:, *at] - mean).max() <= 0.51
+
+
+def test_what_hides_under_a_mask_changes_nothing() -> None:
+    valid = random_mask(1, 60, 50)
+    pixels, other = (random_pixels(seed, (60, 50, 3), "uint8") for seed in (1, 2))
+    hidden = np.where(valid[..., None], pixels, other)
+
+    first, second = (
+        masked_thumbnail(ArrayRaster(of, valid=valid), Size(9, 7)) for of in (pixels, hidden)
+    )
+
+    assert np.array_equal(first.pixels, second.pixels)
+
+
 @pytest.mark.parametrize("strip", [1, 1 << 20])
-def test_a_nan_stays_within_its_reach(monkeypatch: pytest.MonkeyPatch, strip: int) -> None:
+def test_what_is_no_number_does_not_count(monkeypatch: pytest.MonkeyPatch, strip: int) -> None:
     monkeypatch.setattr(resizing, "STRIP_BYTES", strip)
-    pixels = np.zeros((100, 100), dtype=np.float32)
-    pixels[55, 55] = np.nan
+    pixels = np.full((100, 100, 2), 5, dtype=np.float32)
+    pixels[50:60, 50:60] = np.nan
+    pixels[20, 20, 0] = np.inf
 
-    shrunk = thumbnail(ArrayRaster(pixels), Size(10, 10))[0]
+    shrunk = masked_thumbnail(ArrayRaster(pixels), Size(10, 10))
+    same = masked_thumbnail(ArrayRaster(pixels), Size(100, 100))
 
-    assert np.isnan(shrunk[5, 5])
-    assert np.isnan(shrunk).sum() <= 9
-    assert np.array_equal(thumbnail(ArrayRaster(pixels), Size(100, 100))[0], pixels, equal_nan=True)
+    assert np.allclose(shrunk.pixels, 5)
+    assert same.valid is not None
+    assert np.array_equal(same.valid, np.isfinite(pixels).any(axis=2))
 
 
-def test_values_beyond_float32_become_infinite_without_a_warning() -> None:
+def test_values_beyond_float32_are_no_measurements() -> None:
     lowest = ArrayRaster(np.full((8, 8), np.finfo(np.float64).min))
 
-    assert np.all(np.isinf(thumbnail(lowest, Size(4, 4))))
-    assert np.all(np.isinf(read_reduced(lowest, Window(0, 0, Size(8, 8)), 2)))
+    assert not np.any(masked_thumbnail(lowest, Size(4, 4)).valid)
+    assert not np.any(masked_reduced(lowest, Window(0, 0, Size(8, 8)), 2).valid)
 
 
 class TallRaster:
@@ -144,11 +231,16 @@ class TallRaster:
         self.dtype: np.dtype[Any] = np.dtype(np.uint8)
         self.georeference = Georeference()
         self.nodata = None
+        self.has_mask = False
         self.rows_read: list[int] = []
 
     def read(self, window: Window) -> NDArray[Any]:
+        return self.read_masked(window).pixels
+
+    def read_masked(self, window: Window) -> Masked:
         self.rows_read += range(window.row, window.row_stop)
-        return np.full((self.bands, window.size.height, window.size.width), 9, dtype=self.dtype)
+        shape = (self.bands, window.size.height, window.size.width)
+        return Masked(np.full(shape, 9, dtype=self.dtype), None)
 
 
 def test_thumbnail_reads_every_row_once_in_order(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,9 +8,7 @@ wait in the scratch file.
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from glnet.geometry import PatchGrid
@@ -27,7 +25,7 @@ from glnet.model.config import ModelConfig
 from glnet.model.exchange import Exchange
 from glnet.model.forms import Form
 from glnet.model.forms import answers_of as network_answers
-from glnet.raster import Raster, Turn, TurnedRaster
+from glnet.raster import Masked, Raster, Turn, TurnedRaster
 
 __all__ = ["Answer", "Precision", "Prediction", "Progress", "Settings", "answers_of", "predict"]
 
@@ -141,6 +139,7 @@ class _RasterPixels:
             [read_patch(self._raster, self._windows[k], framing) for k in indices]
         )
 
-    def _entering(self, arrays: list[NDArray[np.generic]]) -> Tensor:
-        pixels = normalized(np.stack(arrays), self._config.normalization)
+    def _entering(self, parts: list[Masked]) -> Tensor:
+        each = [normalized(of.pixels, self._config.normalization, of.valid) for of in parts]
+        pixels = torch.stack(each)
         return pixels.to(self._settings.device, dtype_of(self._settings))

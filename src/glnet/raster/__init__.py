@@ -7,12 +7,21 @@ from glnet.raster.labels import LABEL_TILE, LabelWriter
 from glnet.raster.memory import ArrayRaster
 from glnet.raster.overlay import draw_overlay, to_display
 from glnet.raster.pictures import write_picture
-from glnet.raster.protocol import Georeference, Raster
-from glnet.raster.resizing import STRIP_BYTES, read_reduced, thumbnail
+from glnet.raster.protocol import Georeference, Masked, Raster, Valid
+from glnet.raster.resizing import (
+    STRIP_BYTES,
+    masked_reduced,
+    masked_thumbnail,
+    read_reduced,
+    thumbnail,
+)
 from glnet.raster.turning import UPRIGHT, Turn, TurnedRaster
+from glnet.raster.views import ExtendedRaster, RasterPart, RasterView
 
 __all__ = [
     "Raster",
+    "Masked",
+    "Valid",
     "Georeference",
     "open_raster",
     "RasterFile",
@@ -21,8 +30,13 @@ __all__ = [
     "Turn",
     "UPRIGHT",
     "TurnedRaster",
+    "RasterView",
+    "RasterPart",
+    "ExtendedRaster",
     "thumbnail",
     "read_reduced",
+    "masked_thumbnail",
+    "masked_reduced",
     "CACHE_BYTES",
     "STRIP_BYTES",
     "LabelWriter",

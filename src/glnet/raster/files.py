@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 from affine import Affine
 from rasterio.control import GroundControlPoint
-from rasterio.enums import ColorInterp
+from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.io import DatasetReader
 from rasterio.windows import Window as FileWindow
 
@@ -24,7 +24,15 @@ from glnet.raster.gdal import (
 )
 from glnet.raster.headers import header_orientation
 from glnet.raster.orientation import UPRIGHT, Orientation, exif_orientation
-from glnet.raster.protocol import Georeference, Pixels, require_inside, whole
+from glnet.raster.protocol import (
+    Georeference,
+    Masked,
+    Pixels,
+    Valid,
+    masked,
+    require_inside,
+    whole,
+)
 
 Colors = dict[int, tuple[int, int, int]]
 """A colour table: (red, green, blue) in 0..255 of every index."""
@@ -54,7 +62,7 @@ class RasterFile:
     def __init__(self, path: str | Path, dataset: DatasetReader, palette: Palette) -> None:
         self._name = str(path)
         self._dataset: DatasetReader | None = dataset
-        self._decoded: Pixels | None = None
+        self._decoded: Masked | None = None
         self._is_decoded_whole = dataset.driver in DECODED_WHOLE
         self._palette = _color_table(dataset)
         self._lookup = _lookup(self._palette) if palette is Palette.EXPAND else None
@@ -64,6 +72,8 @@ class RasterFile:
         self._stored_size = Size(dataset.height, dataset.width)
         self._georeference = _georeference(dataset, self._orientation)
         self._nodata: float | None = None if self._lookup is not None else dataset.nodata
+        self._nodata_values = [dataset.nodatavals[index - 1] for index in self._indexes]
+        self._mask_band = _mask_band(dataset, self._indexes)
 
     @property
     def name(self) -> str:
@@ -106,6 +116,12 @@ class RasterFile:
         return self._nodata
 
     @property
+    def has_mask(self) -> bool:
+        """Whether some pixels may be no measurements."""
+        has_nodata = any(value is not None for value in self._nodata_values)
+        return self._mask_band is not None or has_nodata or self._stored_dtype.kind == "f"
+
+    @property
     def palette(self) -> Colors | None:
         """The colour table, if the file has one."""
         return self._palette
@@ -125,10 +141,21 @@ class RasterFile:
             GeometryError: If the window is not inside the raster.
             RasterError: If the file is closed, or damaged under this window.
         """
+        return self.read_masked(window).pixels
+
+    def read_masked(self, window: Window) -> Masked:
+        """The pixels of a window, and which of them are measurements (`Raster.read_masked`).
+
+        Raises:
+            GeometryError: If the window is not inside the raster.
+            RasterError: If the file is closed, or damaged under this window.
+        """
         require_inside(window, self)
         if self._is_decoded_whole:
-            return self._decode()[:, *window.slices].copy()
-        return np.ascontiguousarray(self._read_stored(window))
+            pixels, valid = self._decode()
+            part = None if valid is None else valid[window.slices].copy()
+            return Masked(pixels[:, *window.slices].copy(), part)
+        return self._read_stored(window)
 
     def close(self) -> None:
         """Close the file and forget decoded pixels. Closing twice is no error."""
@@ -147,14 +174,14 @@ class RasterFile:
     ) -> None:
         self.close()
 
-    def _decode(self) -> Pixels:
+    def _decode(self) -> Masked:
         if self._decoded is None:
-            self._decoded = np.ascontiguousarray(self._read_stored(whole(self)))
+            self._decoded = self._read_stored(whole(self))
         elif self._dataset is None:
             raise self._closed()
         return self._decoded
 
-    def _read_stored(self, window: Window) -> Pixels:
+    def _read_stored(self, window: Window) -> Masked:
         dataset = self._dataset
         if dataset is None:
             raise self._closed()
@@ -165,14 +192,27 @@ class RasterFile:
                 pixels: Pixels = dataset.read(
                     self._indexes, window=place, out_dtype=self._stored_dtype
                 )
+                valid = self._read_mask(dataset, place)
         except GDAL_ERRORS as error:
             raise RasterError(
                 f"{self._name} cannot be read at rows {window.row}..{window.row_stop}, columns "
                 f"{window.column}..{window.column_stop}, the file may be damaged: {reason(error)}"
             ) from error
+        valid = masked(pixels, self._nodata_values, valid).valid
         if self._lookup is not None:
             pixels = self._lookup[:, pixels[0]]
-        return self._orientation.display(pixels)
+        displayed = np.ascontiguousarray(self._orientation.display(pixels))
+        if valid is None:
+            return Masked(displayed, None)
+        return Masked(displayed, np.ascontiguousarray(self._orientation.display(valid[None])[0]))
+
+    def _read_mask(self, dataset: DatasetReader, place: FileWindow) -> Valid | None:
+        """What the file's transparency or its mask says."""
+        if self._mask_band is None:
+            return None
+        if self._mask_band == OWN_MASK:
+            return np.asarray(dataset.read_masks(self._indexes[0], window=place) != 0)
+        return np.asarray(dataset.read(self._mask_band, window=place) != 0)
 
     def _closed(self) -> RasterError:
         return RasterError(f"{self._name} is closed; read it inside its with block")
@@ -206,6 +246,23 @@ def _picture_bands(dataset: DatasetReader, name: str) -> list[int]:
     if not indexes:
         raise RasterError(f"{name} has no bands besides transparency; expected at least one")
     return indexes
+
+
+OWN_MASK = 0
+"""In place of a band's number: the mask that the file has beside its bands."""
+
+
+def _mask_band(dataset: DatasetReader, indexes: list[int]) -> int | None:
+    """Which band says what is a measurement; none that is among the pictures' own."""
+    kinds = zip(dataset.indexes, dataset.colorinterp, strict=True)
+    alphas: list[int] = [
+        at for at, kind in kinds if kind is ColorInterp.alpha and at not in indexes
+    ]
+    if alphas:
+        return alphas[0]
+    flags = dataset.mask_flag_enums[indexes[0] - 1]
+    is_own = MaskFlags.per_dataset in flags and MaskFlags.alpha not in flags
+    return OWN_MASK if is_own else None
 
 
 def _common_dtype(dataset: DatasetReader, indexes: list[int], name: str) -> np.dtype[Any]:

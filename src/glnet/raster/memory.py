@@ -7,7 +7,14 @@ from numpy.typing import NDArray
 
 from glnet.errors import RasterError
 from glnet.geometry import Size, Window
-from glnet.raster.protocol import Georeference, Pixels, require_inside
+from glnet.raster.protocol import (
+    Georeference,
+    Masked,
+    Pixels,
+    Valid,
+    masked,
+    require_inside,
+)
 
 
 class ArrayRaster:
@@ -18,9 +25,11 @@ class ArrayRaster:
         name: What to call it in messages.
         georeference: Where it lies on Earth.
         nodata: The value that says "no measurement here".
+        valid: Where there is a measurement, (height, width); everywhere by default.
 
     Raises:
-        RasterError: If the array has other axes, no pixels, or is not of integers or floats.
+        RasterError: If the array has other axes, no pixels, or is not of integers or floats, or
+            ``valid`` has other rows and columns.
     """
 
     def __init__(
@@ -29,11 +38,18 @@ class ArrayRaster:
         name: str = "array",
         georeference: Georeference | None = None,
         nodata: float | None = None,
+        valid: Valid | None = None,
     ) -> None:
         self._pixels = _bands_first(array, name)
         self._name = name
         self._georeference = georeference or Georeference()
         self._nodata = nodata
+        self._valid = valid
+        if valid is not None and valid.shape != self._pixels.shape[1:]:
+            raise RasterError(
+                f"{name} has pixels {self._pixels.shape[1:]}, what is valid {valid.shape}; "
+                "expected the same rows and columns"
+            )
 
     @property
     def name(self) -> str:
@@ -64,6 +80,20 @@ class ArrayRaster:
     def nodata(self) -> float | None:
         """The value that says "no measurement here", if there is one."""
         return self._nodata
+
+    @property
+    def has_mask(self) -> bool:
+        """Whether some pixels may be no measurements."""
+        return self._valid is not None or self._nodata is not None or self._pixels.dtype.kind == "f"
+
+    def read_masked(self, window: Window) -> Masked:
+        """A copy of the pixels of a window, and which of them are measurements.
+
+        Raises:
+            GeometryError: If the window is not inside the raster.
+        """
+        valid = None if self._valid is None else self._valid[window.slices].copy()
+        return masked(self.read(window), [self._nodata] * self.bands, valid)
 
     def read(self, window: Window) -> Pixels:
         """A copy of the pixels of a window, (bands, height, width).

@@ -1,7 +1,9 @@
 """What every raster offers, whether its pixels lie in a file or in memory."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from affine import Affine
@@ -14,6 +16,21 @@ from glnet.geometry import Size, Window
 
 Pixels = NDArray[Any]
 """Pixels of any number type, (bands, height, width)."""
+
+Valid = NDArray[np.bool_]
+"""Where there is a measurement, (height, width)."""
+
+
+class Masked(NamedTuple):
+    """Pixels, and which of them are measurements.
+
+    Attributes:
+        pixels: (bands, height, width); of any value where there is no measurement.
+        valid: (height, width); None where all are measurements.
+    """
+
+    pixels: Pixels
+    valid: Valid | None
 
 
 @dataclass(frozen=True)
@@ -65,6 +82,11 @@ class Raster(Protocol):
         """The value that says "no measurement here", if there is one."""
         ...
 
+    @property
+    def has_mask(self) -> bool:
+        """Whether some pixels may be no measurements: where not, `Masked.valid` is None always."""
+        ...
+
     def read(self, window: Window) -> Pixels:
         """The pixels of a window, (bands, height, width), in the raster's number type.
 
@@ -73,6 +95,56 @@ class Raster(Protocol):
             RasterError: If the pixels cannot be read.
         """
         ...
+
+    def read_masked(self, window: Window) -> Masked:
+        """The same, and which of them are measurements.
+
+        A pixel is none where the file's mask or transparency leaves it out, or all of its bands
+        are the nodata value or no number that float32 can hold.
+
+        Raises:
+            GeometryError: If the window is not inside the raster.
+            RasterError: If the pixels cannot be read.
+        """
+        ...
+
+
+def masked(pixels: Pixels, nodata: Sequence[float | None], valid: Valid | None = None) -> Masked:
+    """Pixels with what their values say of being measurements.
+
+    Args:
+        pixels: (bands, height, width).
+        nodata: The value of every band that says "no measurement here".
+        valid: What is known of it otherwise.
+    """
+    known: list[Valid] = [] if valid is None else [valid]
+    if pixels.dtype.kind == "f" or any(value is not None for value in nodata):
+        known.append(
+            np.logical_or.reduce(
+                [_is_measured(band, value) for band, value in zip(pixels, nodata, strict=True)]
+            )
+        )
+    everywhere = np.logical_and.reduce(known) if known else None
+    return Masked(pixels, None if everywhere is None or everywhere.all() else everywhere)
+
+
+def _is_measured(band: NDArray[Any], nodata: float | None) -> Valid:
+    found: Valid = np.ones(band.shape, np.bool_)
+    if band.dtype.kind == "f":
+        # The network computes in float32: what is infinite there says nothing.
+        with np.errstate(over="ignore", invalid="ignore"):
+            found = np.isfinite(band.astype(np.float32, copy=False))
+    if nodata is not None and not math.isnan(nodata):
+        # A value that these pixels cannot have matches none of them.
+        found &= band != band.dtype.type(nodata) if _has_value(band.dtype, nodata) else True
+    return found
+
+
+def _has_value(dtype: np.dtype[Any], value: float) -> bool:
+    if dtype.kind == "f":
+        return True
+    limits = np.iinfo(dtype)
+    return value == int(value) and limits.min <= value <= limits.max
 
 
 def whole(raster: Raster) -> Window:

@@ -7,10 +7,13 @@ passes Pillow's horizontal half, then the vertical half adds it to the rows that
 Pillow up to version 12 goes in this order too and gives the same 8-bit pixels. Version 13 begins
 with the vertical half where that is cheaper, mostly for pictures that are higher than wide; as it
 rounds between the halves, up to a quarter of the pixels of pure noise then differ, by one level.
+
+Where pixels may be no measurements (`Raster.has_mask`), means are over those that are: the same
+filter runs over the pixels and over their weights, 1 or 0, in floating point, and divides.
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +21,7 @@ from PIL import Image
 
 from glnet.errors import GeometryError
 from glnet.geometry import Size, Window, strips
-from glnet.raster.protocol import Pixels, Raster, require_inside, whole
+from glnet.raster.protocol import Masked, Pixels, Raster, Valid, require_inside, whole
 
 STRIP_BYTES = 1 << 24
 """About what one strip may take in host memory."""
@@ -28,6 +31,9 @@ BLOCK_ROWS = 512
 
 FIXED_POINT_ONE = 1 << 22
 """Pillow filters 8-bit pixels with weights rounded to whole parts of this."""
+
+LEAST_WEIGHT = 1e-4
+"""Under this share of a filter's weight, a mean would be of rounding errors."""
 
 Floats = NDArray[np.float64]
 
@@ -64,16 +70,80 @@ def thumbnail(raster: Raster, size: Size, window: Window | None = None) -> Pixel
         RasterError: If the pixels cannot be read.
     """
     window = window or whole(raster)
+    return masked_thumbnail(raster, size, window).pixels
+
+
+def masked_thumbnail(raster: Raster, size: Size, window: Window | None = None) -> Masked:
+    """`thumbnail`, and which of its pixels saw at least one measurement; the others are 0."""
+    window = window or whole(raster)
     require_inside(window, raster)
-    rows = _strips_of(raster, window, 1, max(window.size.width, size.width))
+    strips_of = _strips_of(raster, window, 1, max(window.size.width, size.width))
+    if raster.has_mask:
+        return _mean_of_measured(strips_of, window.size, size, raster)
+    return Masked(
+        _filtered(((at, of.pixels) for at, of in strips_of), window.size, size, raster), None
+    )
+
+
+def _filtered(
+    rows: Iterator[tuple[int, Pixels]], source: Size, size: Size, raster: Raster
+) -> Pixels:
+    """Pillow's filter over strips of all pixels."""
     narrowed = ((start, _narrow(pixels, size.width)) for start, pixels in rows)
-    reaches = triangle_reaches(window.size.height, size.height)
+    reaches = triangle_reaches(source.height, size.height)
     shape = (raster.bands, size.height, size.width)
     if raster.dtype == np.uint8:
         return _from_fixed_point(_weighted_rows(narrowed, _fixed_point(reaches), shape))
     # Values that float32 cannot hold, such as some nodata values, become infinite.
     with np.errstate(over="ignore", invalid="ignore"):
         return _weighted_rows(narrowed, reaches, shape).astype(np.float32)
+
+
+def _mean_of_measured(
+    rows: Iterator[tuple[int, Masked]], source: Size, size: Size, raster: Raster
+) -> Masked:
+    """The same filter over those pixels that are measurements, band by band."""
+    # Integers are all measurements or none in all bands; floats have one weight per band.
+    weights = raster.bands if raster.dtype.kind == "f" else 1
+
+    def narrowed() -> Iterator[tuple[int, Pixels]]:
+        for start, of in rows:
+            is_measured = _weights_of(of, weights)
+            values = np.where(is_measured, of.pixels, 0).astype(np.float32)
+            yield (
+                start,
+                _narrow(np.concatenate([values, is_measured.astype(np.float32)]), size.width),
+            )
+
+    reaches = triangle_reaches(source.height, size.height)
+    shape = (raster.bands + weights, size.height, size.width)
+    sums = _weighted_rows(narrowed(), reaches, shape)
+    return _divided(sums[: raster.bands], sums[raster.bands :], raster.dtype)
+
+
+def _weights_of(of: Masked, weights: int) -> NDArray[np.bool_]:
+    """Which values are measurements: (bands or 1, height, width)."""
+    shape = (weights, *of.pixels.shape[1:])
+    valid = np.broadcast_to(True if of.valid is None else of.valid, shape)
+    if of.pixels.dtype.kind != "f":
+        return valid
+    with np.errstate(over="ignore", invalid="ignore"):
+        return valid & np.isfinite(of.pixels.astype(np.float32, copy=False))
+
+
+def _divided(sums: Floats, weights: Floats, dtype: np.dtype[Any]) -> Masked:
+    """Means over what was measured; 0 where nothing was."""
+    has_any = weights > LEAST_WEIGHT
+    means = np.divide(
+        sums, weights, out=np.zeros_like(sums), where=np.broadcast_to(has_any, sums.shape)
+    )
+    valid: Valid = np.any(has_any, axis=0)
+    return Masked(
+        np.clip(np.floor(means + 0.5), 0, 255).astype(np.uint8)
+        if dtype == np.uint8
+        else means.astype(np.float32),
+        None if valid.all() else valid,
+    )
 
 
 def read_reduced(raster: Raster, window: Window, factor: int) -> Pixels:
@@ -92,13 +162,43 @@ def read_reduced(raster: Raster, window: Window, factor: int) -> Pixels:
         GeometryError: If ``factor`` is under 1 or the window is not inside the raster.
         RasterError: If the pixels cannot be read.
     """
+    return masked_reduced(raster, window, factor).pixels
+
+
+def masked_reduced(raster: Raster, window: Window, factor: int) -> Masked:
+    """`read_reduced`, and which blocks hold at least one measurement; means are over those.
+
+    Raises:
+        GeometryError: If ``factor`` is under 1 or the window is not inside the raster.
+        RasterError: If the pixels cannot be read.
+    """
     if factor < 1:
         raise GeometryError(f"pixels are averaged over blocks of side 1 or more, got {factor}")
     require_inside(window, raster)
     if factor == 1:
-        return raster.read(window)
+        return raster.read_masked(window)
     rows = _strips_of(raster, window, factor, window.size.width)
-    return np.concatenate([_block_means(pixels, factor) for _, pixels in rows], axis=1)
+    means = [_reduced(of, factor) for _, of in rows]
+    valid = None
+    if any(of.valid is not None for of in means):
+        valid = np.concatenate(
+            [np.ones(of.pixels.shape[1:], bool) if of.valid is None else of.valid for of in means]
+        )
+    return Masked(np.concatenate([of.pixels for of in means], axis=1), valid)
+
+
+def _reduced(of: Masked, factor: int) -> Masked:
+    pixels = of.pixels
+    weights = pixels.shape[0] if pixels.dtype.kind == "f" else 1
+    if of.valid is None and bool(_weights_of(of, weights).all()):
+        return Masked(_block_means(pixels, factor), None)
+    is_measured = _weights_of(of, weights)
+    values = np.where(is_measured, pixels, 0).astype(np.float64)
+    sums = [
+        _phase_sums(_phase_sums(of, factor, 1, np.float64), factor, 2, np.float64)
+        for of in (values, is_measured)
+    ]
+    return _divided(sums[0], sums[1], pixels.dtype)
 
 
 def triangle_reaches(length: int, target: int) -> list[Reach]:
@@ -125,18 +225,19 @@ def triangle_reaches(length: int, target: int) -> list[Reach]:
 
 def _strips_of(
     raster: Raster, window: Window, multiple: int, width: int
-) -> Iterator[tuple[int, Pixels]]:
+) -> Iterator[tuple[int, Masked]]:
     """Strips of a window with the row in it where each starts; heights divide by ``multiple``."""
     # Bytes stay bytes; all else becomes float32 beside what was read.
     value_bytes = 1 if raster.dtype == np.uint8 else raster.dtype.itemsize + 4
-    row_bytes = width * raster.bands * value_bytes
+    # With a mask, values and weights are floats.
+    row_bytes = width * raster.bands * (value_bytes + (10 if raster.has_mask else 0))
     height = max(1, STRIP_BYTES // row_bytes)
     if height > BLOCK_ROWS:
         height = height // BLOCK_ROWS * BLOCK_ROWS
     height = max(1, height // multiple) * multiple
     for strip in strips(window.size, height):
         place = Window(window.row + strip.row, window.column, strip.size)
-        yield strip.row, raster.read(place)
+        yield strip.row, raster.read_masked(place)
 
 
 def _narrow(pixels: Pixels, width: int) -> Pixels:

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glnet.geometry import Size, Window
-from glnet.raster.protocol import Georeference, Pixels, Raster, require_inside
+from glnet.raster.protocol import Masked, Raster, require_inside
+from glnet.raster.views import RasterView
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,58 +48,34 @@ class Turn:
 UPRIGHT = Turn()
 
 
-class TurnedRaster:
+class TurnedRaster(RasterView):
     """A raster seen as if its picture had been turned before it was opened.
 
     A window is read where it lies in the raster and then turned itself. Strips of a raster on its
     side are columns of the file: cheap where it is tiled, dear where it holds long rows.
 
     Args:
-        raster: What is to be turned; not closed here.
+        raster: What is to be turned.
         turn: How.
     """
 
     def __init__(self, raster: Raster, turn: Turn) -> None:
-        self._raster = raster
+        super().__init__(raster)
         self._turn = turn
-
-    @property
-    def name(self) -> str:
-        """What to call it in messages."""
-        return self._raster.name
 
     @property
     def size(self) -> Size:
         """Height and width in pixels, once turned."""
-        return self._turn.size(self._raster.size)
+        return self._turn.size(self.raster.size)
 
-    @property
-    def bands(self) -> int:
-        """The number of bands."""
-        return self._raster.bands
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """The number type of the pixels."""
-        return self._raster.dtype
-
-    @property
-    def georeference(self) -> Georeference:
-        """Nowhere on Earth: answers are turned back before they are put there."""
-        return Georeference()
-
-    @property
-    def nodata(self) -> float | None:
-        """The value that says "no measurement here", if there is one."""
-        return self._raster.nodata
-
-    def read(self, window: Window) -> Pixels:
-        """The pixels of a window of the turned raster, (bands, height, width).
+    def read_masked(self, window: Window) -> Masked:
+        """The pixels of a window of the turned raster, and which of them are measurements.
 
         Raises:
             GeometryError: If the window is not inside the raster.
             RasterError: If the pixels cannot be read.
         """
         require_inside(window, self)
-        pixels = self._raster.read(self._turn.source(window, self._raster.size))
-        return np.ascontiguousarray(self._turn.apply(pixels))
+        found = self.raster.read_masked(self._turn.source(window, self.raster.size))
+        pixels = np.ascontiguousarray(self._turn.apply(found.pixels))
+        return Masked(pixels, None if found.valid is None else self._turn.apply(found.valid))

@@ -24,7 +24,7 @@ from glnet.geometry import Window
 from glnet.inference.pixels import normalized
 from glnet.inference.sampling import sampled
 from glnet.model.config import Framing, Normalization
-from glnet.raster import ArrayRaster, Raster, read_reduced, thumbnail
+from glnet.raster import ArrayRaster, Masked, Raster, Valid, masked_reduced, masked_thumbnail
 from glnet.training.augmentation import Turn, read_turned
 
 
@@ -68,15 +68,16 @@ class LabelledImage:
 
     def thumbnail(self, turn: Turn = Turn()) -> Thumbnail:  # noqa: B008 - frozen
         """The whole image; remembered as far as the cache allows."""
-        pixels, classes = self._small()
-        return Thumbnail(self._to_network(turn.apply(pixels)), _to_tensor(turn.apply(classes)))
+        pixels, valid, classes = self._small()
+        entering = turn.apply(self._to_network(Masked(pixels, valid)))
+        return Thumbnail(_to_tensor(entering), _to_tensor(turn.apply(classes)))
 
     def foreground(self) -> list[tuple[float, float]]:
         """Points of other classes than the first, as shares of the height and the width.
 
         Those of the thumbnail, `MARKS` at most, evenly chosen.
         """
-        _, classes = self._small()
+        classes = self._small().labels
         cells = np.argwhere((classes > 0) & (classes != IGNORE_INDEX))
         cells = cells[:: -(-len(cells) // MARKS) or 1]
         return [tuple(of) for of in ((cells + 0.5) / classes.shape).tolist()]
@@ -85,13 +86,12 @@ class LabelledImage:
         """Normalised pixels (P, bands, p, p) of windows of the turned image."""
         raster, _ = self._cache.open(self._sample, self._description)
         factor = self.framing.reduction
-        return self._to_network(
-            np.stack(
-                [
-                    read_turned(lambda at: read_reduced(raster, at, factor), turn, of, raster.size)
-                    for of in windows
-                ]
-            )
+
+        def read(window: Window) -> NDArray[np.float32]:
+            return self._to_network(masked_reduced(raster, window, factor))
+
+        return torch.from_numpy(
+            np.stack([read_turned(read, turn, of, raster.size) for of in windows])
         )
 
     def labels(self, windows: Sequence[Window], turn: Turn) -> Tensor:
@@ -114,14 +114,17 @@ class LabelledImage:
         def read() -> _Small:
             raster, labels = self._cache.open(self._sample, self._description)
             return _Small(
-                thumbnail(raster, self.framing.thumbnail),
+                *masked_thumbnail(raster, self.framing.thumbnail),
                 sampled(labels.read, labels.size, self.framing.thumbnail),
             )
 
         return self._cache.small(self.stem, read)
 
-    def _to_network(self, pixels: NDArray[Any]) -> Tensor:
-        return normalized(pixels, self._normalization)
+    def _to_network(self, read: Masked) -> NDArray[np.float32]:
+        entering: NDArray[np.float32] = normalized(
+            read.pixels, self._normalization, read.valid
+        ).numpy()
+        return entering
 
 
 MARKS = 1024
@@ -132,6 +135,7 @@ class _Small(NamedTuple):
     """An image's thumbnail and its labels, as the files have them."""
 
     pixels: NDArray[Any]
+    valid: Valid | None
     labels: NDArray[np.uint8]
 
 
@@ -163,7 +167,7 @@ class PixelCache:
         if stem not in self._small:
             self._small[stem] = read()
         self._small.move_to_end(stem)
-        sizes = [sum(of.nbytes for of in small) for small in self._small.values()]
+        sizes = [sum(of.nbytes for of in small if of is not None) for small in self._small.values()]
         while len(sizes) > 1 and sum(sizes) > self._limit:
             self._small.popitem(last=False)
             sizes.pop(0)
@@ -188,7 +192,8 @@ class PixelCache:
             if size > self._limit:
                 return _Held(raster, labels, 0, files.pop_all())
             whole = Window(0, 0, raster.size)
-            pixels = ArrayRaster(np.moveaxis(raster.read(whole), 0, 2), raster.name)
+            read = raster.read_masked(whole)
+            pixels = ArrayRaster(np.moveaxis(read.pixels, 0, 2), raster.name, valid=read.valid)
             classes = ArrayRaster(labels.read(whole), labels.name)
         indices = DatasetDescription(description.classes, IndexEncoding(ignore=IGNORE_INDEX))
         return _Held(pixels, LabelRaster(classes, indices), size, ExitStack())
@@ -203,5 +208,5 @@ class _Held(NamedTuple):
     files: ExitStack
 
 
-def _to_tensor(labels: NDArray[np.uint8]) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(labels))
+def _to_tensor(maps: NDArray[Any]) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(maps))

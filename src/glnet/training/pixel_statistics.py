@@ -9,7 +9,7 @@ from glnet.data import LabelledSample
 from glnet.errors import ConfigurationError, DatasetError
 from glnet.geometry import Size
 from glnet.model.config import Framing, Normalization, TrainingExtent
-from glnet.raster import Raster, thumbnail
+from glnet.raster import Raster, masked_thumbnail
 from glnet.training.checking import check_image
 from glnet.training.config import NormalizationRule
 
@@ -53,8 +53,11 @@ def _statistics(
     """Mean and mean square of every band, measured on the thumbnail where they are needed."""
     if rule != "data":
         return np.zeros(raster.bands), np.zeros(raster.bands)
-    pixels = thumbnail(raster, framing.thumbnail).astype(np.float64)
-    return pixels.mean(axis=(1, 2)), np.square(pixels).mean(axis=(1, 2))
+    found = masked_thumbnail(raster, framing.thumbnail)
+    pixels = found.pixels.astype(np.float64).reshape(raster.bands, -1)
+    if found.valid is not None and found.valid.any():
+        pixels = pixels[:, found.valid.ravel()]
+    return pixels.mean(axis=1), np.square(pixels).mean(axis=1)
 
 
 def _normalization(
