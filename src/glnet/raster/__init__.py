@@ -1,5 +1,6 @@
 """Pixel files: the only folder that opens and writes them."""
 
+from glnet.raster.areas import AreaBasis, PixelAreas
 from glnet.raster.files import Palette, RasterFile, open_raster
 from glnet.raster.gdal import CACHE_BYTES
 from glnet.raster.images import image_writer
@@ -27,6 +28,8 @@ __all__ = [
     "STRIP_BYTES",
     "LabelWriter",
     "LABEL_TILE",
+    "PixelAreas",
+    "AreaBasis",
     "image_writer",
     "write_picture",
     "draw_overlay",
