@@ -10,6 +10,8 @@ from glnet.raster.overlay import draw_overlay, to_display
 from glnet.raster.pictures import write_picture
 from glnet.raster.protocol import Georeference, Raster
 from glnet.raster.resizing import STRIP_BYTES, read_reduced, thumbnail
+from glnet.raster.scores import ScoreWriter, encode_scores
+from glnet.raster.strip_writer import buffer_bytes
 from glnet.raster.turning import UPRIGHT, Turn, TurnedRaster
 
 __all__ = [
@@ -28,6 +30,9 @@ __all__ = [
     "STRIP_BYTES",
     "LabelWriter",
     "LABEL_TILE",
+    "ScoreWriter",
+    "encode_scores",
+    "buffer_bytes",
     "PixelAreas",
     "AreaBasis",
     "image_writer",
