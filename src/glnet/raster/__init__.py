@@ -1,5 +1,6 @@
 """Pixel files: the only folder that opens and writes them."""
 
+from glnet.raster.areas import AreaBasis, PixelAreas
 from glnet.raster.files import Palette, RasterFile, open_raster
 from glnet.raster.gdal import CACHE_BYTES
 from glnet.raster.images import image_writer
@@ -15,6 +16,8 @@ from glnet.raster.resizing import (
     read_reduced,
     thumbnail,
 )
+from glnet.raster.scores import CONFIDENCE, ScoreWriter, encode_scores
+from glnet.raster.strip_writer import buffer_bytes
 from glnet.raster.turning import UPRIGHT, Turn, TurnedRaster
 from glnet.raster.views import ExtendedRaster, RasterPart, RasterView
 
@@ -41,6 +44,12 @@ __all__ = [
     "STRIP_BYTES",
     "LabelWriter",
     "LABEL_TILE",
+    "ScoreWriter",
+    "CONFIDENCE",
+    "encode_scores",
+    "buffer_bytes",
+    "PixelAreas",
+    "AreaBasis",
     "image_writer",
     "write_picture",
     "draw_overlay",
