@@ -25,6 +25,7 @@ from glnet.geometry import Size
 from glnet.inference.estimate import estimate
 from glnet.inference.host_memory import program_bytes
 from glnet.inference.machine import peak_host_bytes
+from glnet.inference.scene import Rules
 from glnet.inference.segment import segment_file
 from glnet.inference.settings import Settings
 from glnet.model.checkpoint import new_model, open_model, save_model
@@ -68,7 +69,7 @@ def _case(folder: str, backbone: str, side: str, batch: str, keeps: str) -> None
     known = open_model(model).model
     before = program_bytes()
     image, output = Path(folder) / f"{side}.tif", Path(folder) / "labels.tif"
-    segment_file(image, output, model, settings, overwrite=True)
+    segment_file(image, output, model, settings, rules=Rules(overwrite=True))
     peak = peak_host_bytes()
     assert peak is not None
     expected = estimate(known, Size(int(side), int(side)), settings, counts=False)

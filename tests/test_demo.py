@@ -45,7 +45,7 @@ def test_everything_it_tells_of_is_there(folder: Path) -> None:
 
     assert names == {
         *(MARK, "data", "run", "run_local_only", "report.json", "comparison.png"),
-        *("scene.tif", "scene_truth.tif", "scene_labels.tif", "scene_overlay.png"),
+        *("scene.tif", "scene_truth.tif", "scene_labels.tif", "scene_labels_overlay.png"),
     }
     report = json.loads((folder / "report.json").read_text())
     assert list(report["answers"]) == ["global only", "local only", "GLNet"]
@@ -78,7 +78,7 @@ def test_the_large_scene_is_none_of_the_training(folder: Path) -> None:
 
 
 def test_pictures_show_something(folder: Path) -> None:
-    for name in ("comparison.png", "scene_overlay.png"):
+    for name in ("comparison.png", "scene_labels_overlay.png"):
         with open_raster(folder / name) as picture:
             assert picture.bands == 3
             assert picture.read(Window(0, 0, picture.size)).std() > 10

@@ -23,6 +23,7 @@ from glnet.evaluation.comparison import Column, compare
 from glnet.evaluation.evaluate import evaluate_folder
 from glnet.evaluation.report import Score
 from glnet.geometry import Size
+from glnet.inference.jobs import Extras
 from glnet.inference.segment import segment_file
 from glnet.inference.streaming import Answer, Settings
 from glnet.model.checkpoint import load_model
@@ -131,7 +132,7 @@ def run_demo(
         scores,
         folder / "run" / "model",
         folder / "scene_labels.tif",
-        folder / "scene_overlay.png",
+        folder / "scene_labels_overlay.png",
         comparison,
     )
     (folder / "report.json").write_text(json.dumps(result.to_dict(), indent=2) + "\n")
@@ -149,8 +150,7 @@ def _large_scene(folder: Path, columns: list[Column], seed: int) -> Path:
     large = SceneSettings(size=Size(LARGE_SIDE, LARGE_SIDE))
     write_scene_geotiff(scene, truth, large, seed=seed + LARGE_SCENE_SEED)
     model = columns[-1].model
-    overlay = folder / "scene_overlay.png"
-    segment_file(scene, folder / "scene_labels.tif", model, RUNNING, overlay=overlay)
+    segment_file(scene, folder / "scene_labels.tif", model, RUNNING, extras=Extras(overlay=True))
     description = DatasetDescription(model.config.classes, IndexEncoding())
     with open_raster(scene) as raster, open_labels(truth, description) as known:
         write_picture(folder / "comparison.png", compare(columns, raster, known, RUNNING))

@@ -1,5 +1,6 @@
 """Sizes, windows and patch grids: whole pixels, (row, column) and (height, width), half-open."""
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -117,6 +118,19 @@ class PatchGrid:
         """The patch at the given row start and column start, counted from 0."""
         return Window(self.rows[row], self.columns[column], self.patch)
 
+    def reaching(self, window: Window) -> Iterator[tuple[tuple[int, int], Window]]:
+        """The patches that reach a window, row by row, with what they share with it."""
+        columns = _reaching(self.columns, self.patch.width, window.column, window.column_stop)
+        for row in _reaching(self.rows, self.patch.height, window.row, window.row_stop):
+            for column in columns:
+                shared = self.window(row, column).shared(window)
+                assert shared is not None
+                yield (row, column), shared
+
+    def number(self, row: int, column: int) -> int:
+        """Which patch, counted row by row, has this row start and column start."""
+        return row * len(self.columns) + column
+
 
 def starts(length: int, size: int, overlap: int) -> list[int]:
     """Place intervals of ``size`` along ``[0, length)`` so that none hangs over the end.
@@ -206,6 +220,11 @@ def blocks(size: Size, side: int) -> Iterator[Window]:
         for column in range(0, size.width, side):
             width = min(side, size.width - column)
             yield Window(strip.row, column, Size(strip.size.height, width))
+
+
+def _reaching(starts: tuple[int, ...], size: int, first: int, stop: int) -> range:
+    """Which intervals of ``size``, by their number, have a part in ``[first, stop)``."""
+    return range(bisect_right(starts, first - size), bisect_left(starts, stop))
 
 
 def _check_interval(length: int, size: int) -> None:

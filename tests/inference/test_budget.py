@@ -110,7 +110,7 @@ def test_a_budget_does_not_change_a_label(tmp_path: Path) -> None:
     within = segment_file(image, tmp_path / "within.tif", tmp_path / "model", settings)
 
     assert (plain.patch_batch, within.patch_batch) == (4, 1)
-    assert plain.class_shares == within.class_shares
+    assert plain.classes == within.classes
 
 
 LIMITED = """

@@ -16,7 +16,7 @@ CPU = torch.device("cpu")
 def test_scores_come_back_as_they_went_in(tmp_path: Path) -> None:
     first, second = torch.randn(2, 3, 4, 5).unbind()
 
-    with Scratch(2, (3, 4, 5), tmp_path) as scratch:
+    with Scratch.alone(2, (3, 4, 5), tmp_path) as scratch:
         scratch.write([1], first[None])
         scratch.add([1], second[None])
         scratch.write([0], second.to(torch.bfloat16)[None])
@@ -27,7 +27,7 @@ def test_scores_come_back_as_they_went_in(tmp_path: Path) -> None:
 
 
 def test_what_was_read_stays_when_the_file_changes(tmp_path: Path) -> None:
-    with Scratch(1, (1, 2, 2), tmp_path) as scratch:
+    with Scratch.alone(1, (1, 2, 2), tmp_path) as scratch:
         before = scratch.read(0, CPU)
         scratch.write([0], torch.ones(1, 1, 2, 2))
 
@@ -35,13 +35,13 @@ def test_what_was_read_stays_when_the_file_changes(tmp_path: Path) -> None:
 
 
 def test_nothing_is_left_in_the_folder(tmp_path: Path) -> None:
-    with Scratch(3, (1, 2, 2), tmp_path):
+    with Scratch.alone(3, (1, 2, 2), tmp_path):
         assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match="free some space or set TMPDIR"):
-        Scratch(1, (1, 1, 1), tmp_path / "nowhere")
+    with pytest.raises(OutputError, match="free some space or name another folder"):
+        Scratch.alone(1, (1, 1, 1), tmp_path / "nowhere")
 
 
 def test_a_full_disk_is_refused_before_any_work_and_nothing_stays_open(
@@ -56,7 +56,7 @@ def test_a_full_disk_is_refused_before_any_work_and_nothing_stays_open(
     monkeypatch.setattr(scratch_module, "_reserve", full)
 
     with pytest.raises(OutputError, match="scratch file of 1 MiB"):
-        Scratch(4, (1, 256, 256), tmp_path)
+        Scratch.alone(4, (1, 256, 256), tmp_path)
 
     gc.collect()
     with pytest.raises(OSError, match="Bad file descriptor"):
@@ -64,7 +64,7 @@ def test_a_full_disk_is_refused_before_any_work_and_nothing_stays_open(
 
 
 def test_closing_twice_does_nothing(tmp_path: Path) -> None:
-    scratch = Scratch(1, (2, 3, 4), tmp_path)
+    scratch = Scratch.alone(1, (2, 3, 4), tmp_path)
 
     scratch.close()
     scratch.close()

@@ -18,6 +18,8 @@ from glnet.errors import (
     OutputError,
     RasterError,
 )
+from glnet.inference import segment as segment_module
+from glnet.inference.jobs import Extras, Job, check_job
 from glnet.inference.segment import segment, segment_file
 from glnet.inference.streaming import Prediction, Settings
 from glnet.model.checkpoint import Model, save_model
@@ -108,15 +110,13 @@ def test_the_patch_batch_does_not_change_the_file(
 def test_the_strip_height_does_not_change_a_pixel(
     height: int, model: Model, scene: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    labels, overlays = segment(scene, model), []
-    for name in ("plain", "strips"):
-        overlay = tmp_path / f"{name}.png"
-        segment_file(scene, tmp_path / f"{name}.tif", model, Settings(), overlay=overlay)
-        overlays.append(overlay.read_bytes())
-        monkeypatch.setattr(Prediction, "strip_height", lambda _: height)
+    labels = segment(scene, model)
+    monkeypatch.setattr(segment_module, "strip_height", lambda _: height)
+    monkeypatch.setattr(Prediction, "block_side", lambda _: height)
 
-    assert np.array_equal(_read(tmp_path / "strips.tif"), labels)
-    assert overlays[0] == overlays[1]
+    assert np.array_equal(segment(scene, model), labels)
+    segment_file(scene, tmp_path / "tiles.tif", model, Settings())
+    assert np.array_equal(_read(tmp_path / "tiles.tif"), labels)
 
 
 def test_the_image_before_does_not_matter(model: Model, scene: Path) -> None:
@@ -134,7 +134,8 @@ def test_images_of_any_size_get_their_labels(
     pixels = picture(*shape)
     image = write_tiff(tmp_path / "a.tif", np.moveaxis(pixels, 2, 0))
 
-    report = segment_file(image, tmp_path / "b.tif", model, Settings(), overlay=tmp_path / "b.png")
+    extras = Extras(overlay=True, confidence=True, probabilities=True)
+    report = segment_file(image, tmp_path / "b.tif", model, Settings(), extras=extras)
 
     assert (report.height, report.width) == shape
     assert _read(tmp_path / "b.tif").shape == shape
@@ -145,9 +146,9 @@ def test_an_overlay_keeps_the_aspect_of_a_large_image(tmp_path: Path) -> None:
     wide = tiny_model("global only")
     image = write_tiff(tmp_path / "a.tif", np.zeros((3, 20, 5000), dtype=np.uint16))
 
-    segment_file(image, tmp_path / "b.tif", wide, Settings(), overlay=tmp_path / "c.jpg")
+    segment_file(image, tmp_path / "b.tif", wide, Settings(), extras=Extras(overlay=True))
 
-    with open_raster(tmp_path / "c.jpg") as overlay:
+    with open_raster(tmp_path / "b_overlay.png") as overlay:
         assert (overlay.size.height, overlay.size.width) == (8, 2048)
 
 
@@ -156,10 +157,14 @@ def test_the_report_tells_what_was_done(model: Model, scene: Path, tmp_path: Pat
 
     labels = _read(tmp_path / "labels.tif")
     names = [of.name for of in model.config.classes]
-    assert report.class_shares == {name: np.mean(labels == k) for k, name in enumerate(names)}
+    assert [of.name for of in report.classes] == names
+    assert [of.pixels for of in report.classes] == [np.sum(labels == k) for k in range(len(names))]
+    assert sum(of.share for of in report.classes) == pytest.approx(1)
+    assert report.nodata_pixels == 0
     assert (report.height, report.width, report.patches) == (120, 150, 9)
     assert report.megapixels_per_second == pytest.approx(0.018 / report.seconds)
-    assert (report.device, report.precision, report.context) == ("cpu", "float32", "whole image")
+    assert (report.device, report.precision, report.blending) == ("cpu", "float32", "feathered")
+    assert report.context.startswith("whole image")
     assert report.overlay is None
     assert report.peak_device_bytes is None
     assert report.to_dict()["output"] == str(tmp_path / "labels.tif")
@@ -174,7 +179,7 @@ def test_progress_runs_through_patches_and_rows(model: Model, scene: Path, tmp_p
 
     assert told[0] == ("patches", 0, 9)
     assert ("patches", 9, 9) in told
-    assert told[-1] == ("writing", 120, 120)
+    assert told[-1] == ("writing", 1, 1)
 
 
 MEMORY_ERRORS = [
@@ -246,7 +251,7 @@ def test_impossible_images_and_models_are_refused(model: Model, tmp_path: Path) 
 def test_places_that_cannot_be_written_are_found_out_before_the_work(
     name: str, model: Model, scene: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delattr("glnet.inference.segment.predict")
+    monkeypatch.delattr("glnet.inference.scene.predict")
     (tmp_path / "there.png").touch()
     (tmp_path / "folder.png").mkdir()
 
@@ -254,6 +259,6 @@ def test_places_that_cannot_be_written_are_found_out_before_the_work(
         segment_file(scene, tmp_path / name, model, Settings())
     labels = tmp_path / "labels.tif"
     with pytest.raises(OutputError, match=Path(name).name):
-        segment_file(scene, labels, model, Settings(), overlay=tmp_path / name)
+        check_job(Job(scene, labels, tmp_path / name), overwrite=False)
 
     assert not labels.exists()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from glnet.errors import CheckpointError, ConfigurationError, OutputError
-from glnet.inference.jobs import Job, check_job, plan_jobs
+from glnet.inference.jobs import Extras, Job, check_job, plan_jobs
 from glnet.inference.report import SegmentFailure, SegmentReport
 from glnet.inference.segment import segment_files
 from glnet.inference.streaming import Settings
@@ -43,6 +43,9 @@ class _Diary:
     def finishes(self, report: SegmentReport) -> None:
         self.lines.append(f"finishes {Path(report.image).name}")
 
+    def passes_over(self, image: str) -> None:
+        self.lines.append(f"passes over {Path(image).name}")
+
     def fails(self, failure: SegmentFailure) -> None:
         self.lines.append(f"fails {Path(failure.image).name}")
 
@@ -70,13 +73,14 @@ def test_an_image_that_fails_does_not_stop_the_others(
     assert batch.to_dict() == {
         "reports": [report.to_dict() for report in batch.reports],
         "failures": [failure.to_dict()],
+        "finished_before": [],
     }
 
 
 def test_nobody_needs_to_watch(model: Model, images: list[Path], tmp_path: Path) -> None:
     images[0].unlink()
 
-    batch = segment_files(images, tmp_path / "out", model, Settings(), has_overlay=True)
+    batch = segment_files(images, tmp_path / "out", model, Settings(), extras=Extras(overlay=True))
 
     assert (len(batch.reports), len(batch.failures)) == (2, 1)
     assert len(list((tmp_path / "out").iterdir())) == 4
@@ -90,8 +94,8 @@ def test_a_model_that_does_not_load_stops_all(images: list[Path], tmp_path: Path
 
 
 def test_one_image_goes_to_a_file_or_into_a_folder(tmp_path: Path) -> None:
-    (to_file,) = plan_jobs(["a/photo.v2.jpg"], tmp_path / "x.png", has_overlay=False)
-    (to_folder,) = plan_jobs(["a/photo.v2.jpg"], tmp_path, has_overlay=True)
+    (to_file,) = plan_jobs(["a/photo.v2.jpg"], tmp_path / "x.png", Extras())
+    (to_folder,) = plan_jobs(["a/photo.v2.jpg"], tmp_path, Extras(overlay=True))
 
     assert to_file == Job("a/photo.v2.jpg", tmp_path / "x.png")
     assert to_folder.output == tmp_path / "photo.v2.tif"
@@ -101,7 +105,7 @@ def test_one_image_goes_to_a_file_or_into_a_folder(tmp_path: Path) -> None:
 
 def test_several_images_go_into_a_folder_that_is_made(tmp_path: Path) -> None:
     for _ in range(2):  # The second time it is there.
-        jobs = plan_jobs(["a/one.jpg", "b/two.tif"], tmp_path / "new", has_overlay=False)
+        jobs = plan_jobs(["a/one.jpg", "b/two.tif"], tmp_path / "new", Extras())
 
         assert [job.output.name for job in jobs] == ["one.tif", "two.tif"]
         assert all(job.output.parent.is_dir() for job in jobs)
@@ -110,7 +114,7 @@ def test_several_images_go_into_a_folder_that_is_made(tmp_path: Path) -> None:
 @pytest.mark.parametrize("other", ["b/one.jpg", "a/one.png", "b/ONE.jpg"])
 def test_images_of_one_stem_are_refused(tmp_path: Path, other: str) -> None:
     with pytest.raises(OutputError, match=f"a/one.jpg and {other} would both be written"):
-        plan_jobs(["a/one.jpg", other], tmp_path, has_overlay=False)
+        plan_jobs(["a/one.jpg", other], tmp_path, Extras())
 
 
 @pytest.mark.parametrize(
@@ -126,12 +130,12 @@ def test_several_images_need_a_folder(tmp_path: Path, output: str, said: str) ->
     (tmp_path / "file").touch()
 
     with pytest.raises(OutputError, match=said):
-        plan_jobs(["a.jpg", "b.jpg"], tmp_path / output, has_overlay=False)
+        plan_jobs(["a.jpg", "b.jpg"], tmp_path / output, Extras())
 
 
 def test_no_image_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="at least one image"):
-        plan_jobs([], tmp_path, has_overlay=False)
+        plan_jobs([], tmp_path, Extras())
 
 
 def test_no_result_takes_the_place_of_an_image(images: list[Path], tmp_path: Path) -> None:
@@ -149,7 +153,7 @@ def test_no_result_takes_the_place_of_an_image(images: list[Path], tmp_path: Pat
             output.mkdir()
             (output / "a_overlay.png").hardlink_to(tmp_path / "a_overlay.png")
         with pytest.raises(OutputError, match="is an image to be segmented"):
-            plan_jobs(wanted, output, has_overlay=True)
+            plan_jobs(wanted, output, Extras(overlay=True))
 
 
 def test_labels_and_overlay_cannot_be_one_file(images: list[Path], tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Strips of summed patch scores against sums written out over the whole raster."""
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -8,14 +9,16 @@ from torch import Tensor
 from torch.nn import functional
 
 from glnet.geometry import GridRule, PatchGrid, Size, Window, patch_grid, strips
+from glnet.inference.blending import Blending, Weights
 from glnet.inference.scratch import Scratch
-from glnet.inference.stitching import stitch, stretch
+from glnet.inference.stitching import Stitcher, stretch
 from glnet.model.resampling import Sampling
 
 CPU = torch.device("cpu")
 few = settings(deadline=None, max_examples=25)
 samplings = st.sampled_from(("exact", "published"))
 seeds = st.integers(0, 2**31)
+blendings = st.sampled_from(("feathered", "uniform"))
 
 
 @st.composite
@@ -42,24 +45,63 @@ def _enlarged(scores: Tensor, size: Size, sampling: Sampling) -> Tensor:
 
 
 @few
-@given(grids(), st.integers(1, 100), samplings, seeds)
-def test_strips_of_any_height_are_the_sums_over_all_patches(
-    grid: PatchGrid, height: int, sampling: Sampling, seed: int
+@given(grids(), st.integers(1, 100), samplings, blendings, seeds, st.data())
+def test_strips_of_any_height_are_weighted_sums_over_all_patches(
+    grid: PatchGrid,
+    height: int,
+    sampling: Sampling,
+    blending: Blending,
+    seed: int,
+    data: st.DataObject,
 ) -> None:
-    with Scratch(len(grid), (2, 6, 5)) as scratch:
+    skipped = data.draw(st.frozensets(st.integers(0, len(grid) - 1)))
+    weights = Weights(grid, blending)
+    stitcher = Stitcher(grid, sampling, weights, skipped)
+    everything = Window(0, 0, grid.raster)
+    with Scratch.alone(len(grid), (2, 6, 5)) as scratch:
         scores = _filled(scratch, grid, seed)
 
-        parts = [
-            stitch(scratch, grid, strip, sampling, CPU) for strip in strips(grid.raster, height)
-        ]
-        whole = stitch(scratch, grid, Window(0, 0, grid.raster), sampling, CPU)
+        parts = [stitcher.stitch(scratch, strip, CPU) for strip in strips(grid.raster, height)]
+        whole = stitcher.stitch(scratch, everything, CPU)
 
     assert torch.equal(torch.cat(parts, dim=1), whole)
-    expected = torch.zeros_like(whole)
-    for of, window in zip(scores, grid, strict=True):
-        large = _enlarged(of, grid.patch, sampling)
-        expected[:, *window.slices] += large
+    expected, weight = torch.zeros_like(whole), torch.zeros_like(whole[0])
+    for patch, (of, (row, column)) in enumerate(zip(scores, grid.places, strict=True)):
+        if patch not in skipped:
+            share = torch.outer(
+                torch.from_numpy(weights.rows[row]), torch.from_numpy(weights.columns[column])
+            )
+            inside = grid.window(row, column).slices
+            expected[:, *inside] += _enlarged(of, grid.patch, sampling) * share
+            weight[inside] += share
     torch.testing.assert_close(whole, expected, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(stitcher.weight(everything, CPU), weight, rtol=1e-5, atol=1e-5)
+
+
+@few
+@given(grids())
+def test_feathered_weights_sum_to_one_and_fade_towards_borders(grid: PatchGrid) -> None:
+    weights = Weights(grid, "feathered")
+
+    total = Stitcher(grid, "exact", weights).weight(Window(0, 0, grid.raster), CPU)
+
+    torch.testing.assert_close(total, torch.ones_like(total), rtol=1e-5, atol=1e-5)
+    assert weights.rows.min() > 0
+    for k, start in enumerate(grid.rows):
+        own = weights.rows[k]
+        if k == 0:
+            assert own[0] == pytest.approx(1)
+        elif grid.rows[k - 1] + grid.patch.height > start:
+            assert own[0] < 0.5 or len(own) == 1
+
+
+def test_the_pixels_of_one_patch_alone_are_its_scores() -> None:
+    grid = patch_grid(Size(100, 100), Size(60, 60), 20, GridRule.EXACT)
+    rows = Weights(grid, "feathered").rows
+
+    assert np.array_equal(rows[0, :40], np.ones(40, np.float32))
+    assert rows[0, 40:] == pytest.approx((19.5 - np.arange(20)) / 20)
+    assert rows[0, 40:] + rows[1, :20] == pytest.approx(1)
 
 
 @few
@@ -77,11 +119,12 @@ def test_stretched_strips_are_rows_of_the_logits_at_the_rasters_size(
 
 def test_a_strip_may_be_narrower_than_the_grid() -> None:
     grid = patch_grid(Size(32, 32), Size(64, 64), 16, GridRule.EXACT)
-    with Scratch(1, (2, 8, 8)) as scratch:
+    with Scratch.alone(1, (2, 8, 8)) as scratch:
         _filled(scratch, grid, 0)
 
-        part = stitch(scratch, grid, Window(0, 0, Size(3, 1)), "exact", CPU)
-        whole = stitch(scratch, grid, Window(0, 0, grid.raster), "exact", CPU)
+        stitcher = Stitcher(grid, "exact", Weights(grid, "uniform"))
+        part = stitcher.stitch(scratch, Window(0, 0, Size(3, 1)), CPU)
+        whole = stitcher.stitch(scratch, Window(0, 0, grid.raster), CPU)
 
     assert torch.equal(part, whole[:, :3, :1])
 
@@ -89,5 +132,10 @@ def test_a_strip_may_be_narrower_than_the_grid() -> None:
 def test_a_strip_below_the_grid_is_refused() -> None:
     grid = patch_grid(Size(32, 32), Size(32, 32), 0, GridRule.EXACT)
 
-    with Scratch(1, (2, 8, 8)) as scratch, pytest.raises(ValueError, match="outside the grid"):
-        stitch(scratch, grid, Window(32, 0, Size(1, 32)), "exact", CPU)
+    with (
+        Scratch.alone(1, (2, 8, 8)) as scratch,
+        pytest.raises(ValueError, match="outside the grid"),
+    ):
+        Stitcher(grid, "exact", Weights(grid, "uniform")).stitch(
+            scratch, Window(32, 0, Size(1, 32)), CPU
+        )

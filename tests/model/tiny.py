@@ -6,7 +6,7 @@ import torch
 
 from glnet.data.classes import ClassInfo
 from glnet.model.checkpoint import Model, new_model
-from glnet.model.config import Architecture, Framing, ModelConfig, Normalization
+from glnet.model.config import Architecture, Framing, ModelConfig, Normalization, TrainingExtent
 
 CLASSES = (
     ClassInfo("nothing", (0, 0, 0)),
@@ -36,12 +36,14 @@ def tiny_model(
     backbone: str = "test_resnet",
     bands: int = 3,
     seed: int = 0,
+    training_extent: TrainingExtent | None = None,
 ) -> Model:
     config = ModelConfig(
         classes=CLASSES,
         architecture=replace(ARCHITECTURES[row], backbone=backbone),
         framing=framing or Framing(patch_size=64, thumbnail_size=64, overlap=16),
         normalization=Normalization((100.0,) * bands, (60.0,) * bands),
+        training_extent=training_extent,
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -60,7 +60,7 @@ def test_an_overview_that_is_cut_short_is_noticed(
         with path.open("rb+") as file:
             file.truncate(path.stat().st_size - 500)
 
-    monkeypatch.setattr("glnet.raster.strip_writer.add_overviews", cut)
+    monkeypatch.setattr("glnet.raster.tile_writer.add_overviews", cut)
 
     with pytest.raises(OutputError, match="could not be written whole"):
         _write(tmp_path / "a.tif", labels, cog=cog)
@@ -71,7 +71,7 @@ def test_an_overview_that_is_cut_short_is_noticed(
 def test_overviews_that_are_missing_are_noticed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("glnet.raster.strip_writer.add_overviews", lambda *_: None)
+    monkeypatch.setattr("glnet.raster.tile_writer.add_overviews", lambda *_: None)
 
     with pytest.raises(OutputError, match="it lacks overviews"):
         _write(tmp_path / "a.tif", np.zeros((600, 600), dtype=np.uint8))
@@ -109,7 +109,7 @@ def test_a_sidecar_that_is_lost_or_cut_short_is_noticed(
         else:
             sidecar.write_bytes(rest)
 
-    monkeypatch.setattr("glnet.raster.strip_writer.add_category_names", lose)
+    monkeypatch.setattr("glnet.raster.tile_writer.add_category_names", lose)
 
     with pytest.raises(OutputError, match=message):
         _write(
@@ -131,7 +131,7 @@ def test_a_png_that_is_cut_short_is_noticed(
         with png.open("rb+") as file:
             file.truncate(png.stat().st_size - 12)
 
-    monkeypatch.setattr("glnet.raster.strip_writer.copy_as_png", cut)
+    monkeypatch.setattr("glnet.raster.tile_writer.copy_as_png", cut)
 
     with pytest.raises(OutputError, match="the file is cut short"):
         _write(tmp_path / "a.png", np.zeros((60, 60), dtype=np.uint8))

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from glnet.errors import OutputError
-from glnet.geometry import Size
-from glnet.raster import ScoreWriter, buffer_bytes, encode_scores
+from glnet.geometry import Size, Window, blocks
+from glnet.raster import ScoreWriter, encode_scores, open_raster
 from glnet.raster.gdal import gdal_settings
 
 
@@ -147,13 +147,31 @@ def test_a_file_needs_bands(tmp_path: Path) -> None:
         ScoreWriter(tmp_path / "a.tif", Size(4, 4), band_names=[])
 
 
-def test_the_rows_in_memory_are_those_of_one_row_of_tiles() -> None:
-    size = Size(10_000, 1000)
+@pytest.mark.parametrize("bands", [1, 3])
+def test_windows_in_any_order_are_the_rows(tmp_path: Path, bands: int) -> None:
+    size, names = Size(700, 1100), ["a", "b", "c"][:bands]
+    encoded = np.random.default_rng(0).integers(0, 255, (bands, 700, 1100), np.uint8)
+    with ScoreWriter(tmp_path / "rows.tif", size, band_names=names) as writer:
+        writer.write_encoded(encoded)
+    windows = list(blocks(size, 512))
 
-    assert [buffer_bytes(size, bands) for bands in (1, 2, 8, 9)] == [
-        512_000,
-        512_000,
-        2_048_000,
-        1_152_000,
-    ]
-    assert buffer_bytes(Size(10, 1000), 3) == 30_000
+    with ScoreWriter(tmp_path / "windows.tif", size, band_names=names) as writer:
+        for window in reversed(windows):
+            writer.write_window(window, encoded[:, *window.slices])
+
+    with open_raster(tmp_path / "rows.tif") as rows, open_raster(tmp_path / "windows.tif") as found:
+        whole = Window(0, 0, size)
+        assert np.array_equal(found.read(whole), encoded)
+        assert np.array_equal(rows.read(whole), encoded)
+
+
+def test_windows_must_be_tiles_and_all_must_come(tmp_path: Path) -> None:
+    size = Size(700, 1100)
+    writer = ScoreWriter(tmp_path / "a.tif", size)
+    with pytest.raises(OutputError, match="multiples of 512"), writer:
+        writer.write_window(Window(0, 0, Size(100, 512)), np.zeros((1, 100, 512), np.uint8))
+    writer = ScoreWriter(tmp_path / "a.tif", size)
+    with pytest.raises(OutputError, match="needs 770000 pixels, got only 262144"), writer:
+        writer.write_window(Window(0, 0, Size(512, 512)), np.zeros((1, 512, 512), np.uint8))
+
+    assert list(tmp_path.iterdir()) == []

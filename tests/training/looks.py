@@ -15,8 +15,9 @@ from torch import Tensor
 
 from glnet.data import IGNORE_INDEX, DatasetDescription, IndexEncoding, Sample
 from glnet.geometry import Size, Window
+from glnet.inference.blending import Weights
 from glnet.inference.scratch import Scratch
-from glnet.inference.stitching import stitch
+from glnet.inference.stitching import Stitcher
 from glnet.inference.streaming import Answer, Settings, predict
 from glnet.model.checkpoint import Model
 from glnet.model.config import Framing
@@ -184,9 +185,10 @@ def gradients(step: Step) -> dict[str, Tensor]:
 def stitched(logits: Tensor, portion: Portion) -> Tensor:
     """Patch logits summed over the whole image, as prediction does."""
     grid = portion.task.look.grid
-    with Scratch(len(grid), logits.shape[1:]) as scratch:
+    with Scratch.alone(len(grid), logits.shape[1:]) as scratch:
         scratch.write(range(len(logits)), logits)
-        return stitch(scratch, grid, Window(0, 0, grid.raster), "exact", CPU)
+        stitcher = Stitcher(grid, "exact", Weights(grid, "feathered"))
+        return stitcher.stitch(scratch, Window(0, 0, grid.raster), CPU)
 
 
 def stretched(logits: Tensor, size: Size = SIZE) -> Tensor:

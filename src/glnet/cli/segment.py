@@ -1,10 +1,12 @@
 """``glnet segment``: label every pixel of images of any size."""
 
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from jsonargparse import ArgumentParser, Namespace
+from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveInt
 
 from glnet.cli.console import ProgressDisplay, complain, in_binary_units, say, say_json
 from glnet.cli.running import add_memory_options, add_running_options, running_settings
@@ -33,31 +35,116 @@ def build_parser() -> ArgumentParser:
         action="store_true",
         help="also write <output>_overlay.png, the image with its labels on top",
     )
+    _add_result_options(parser)
+    _add_context_options(parser)
     add_running_options(parser, precision="auto")
     add_memory_options(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace results that exist")
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with a run that was stopped; images that are finished are passed over",
+    )
     parser.add_argument("--json", action="store_true", help="print the reports as JSON")
     return parser
 
 
+def _add_result_options(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--confidence",
+        action="store_true",
+        help="also write <output>_confidence.tif, the probability of the winning class",
+    )
+    parser.add_argument(
+        "--probabilities",
+        action="store_true",
+        help="also write <output>_probabilities.tif, a band for every class",
+    )
+    parser.add_argument(
+        "--vector",
+        metavar="PATH",
+        help="also write polygons: a .gpkg or .geojson file, or only the ending for several images",
+    )
+    parser.add_argument(
+        "--simplify",
+        type=NonNegativeFloat,
+        metavar="LENGTH",
+        help="how far polygons may leave the pixels' edges, in the units of the map",
+    )
+    parser.add_argument(
+        "--cog", action="store_true", help="write Cloud Optimized GeoTIFFs; takes twice the disk"
+    )
+
+
+def _add_context_options(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--context",
+        type=Literal["auto", "whole", "region"],
+        default="auto",
+        help="what the global branch sees at once: the whole image, or regions as large as the "
+        "images of the training (auto: regions for sides over twice those)",
+    )
+    parser.add_argument(
+        "--region-size", type=PositiveInt, metavar="PIXELS", help="the side of a region"
+    )
+    parser.add_argument(
+        "--region-overlap",
+        type=NonNegativeInt,
+        metavar="PIXELS",
+        help="by how much regions overlap",
+    )
+    parser.add_argument(
+        "--blending",
+        type=Literal["feathered", "uniform"],
+        help="how patches are blended where they overlap (default: feathered; uniform for "
+        "published checkpoints)",
+    )
+    parser.add_argument(
+        "--scratch",
+        metavar="FOLDER",
+        help="where scores wait until they are stitched (default: beside the output)",
+    )
+
+
 def run(options: Namespace) -> int:
     """Segment the images; 1 if one of them could not be."""
-    from glnet.inference.segment import segment_files  # noqa: PLC0415 - imports torch
+    # These import torch.
+    from glnet.inference.blending import Blending  # noqa: PLC0415
+    from glnet.inference.jobs import Extras  # noqa: PLC0415
+    from glnet.inference.regions import RegionRule  # noqa: PLC0415
+    from glnet.inference.scene import Rules  # noqa: PLC0415
+    from glnet.inference.segment import segment_files  # noqa: PLC0415
 
-    settings = running_settings(options)
+    blending: Blending | None = options.blending
+    settings = replace(
+        running_settings(options),
+        regions=RegionRule(options.context, options.region_size, options.region_overlap),
+        blending=blending,
+        scratch=None if options.scratch is None else Path(options.scratch),
+    )
     with closing(_Display(is_quiet=options.json)) as display:
         batch = segment_files(
             options.images,
             options.output,
             options.model,
             settings,
-            has_overlay=options.overlay,
-            overwrite=options.overwrite,
+            extras=Extras(
+                overlay=options.overlay,
+                confidence=options.confidence,
+                probabilities=options.probabilities,
+                vector=options.vector,
+                simplify=options.simplify,
+                cog=options.cog,
+            ),
+            rules=Rules(overwrite=options.overwrite, resume=options.resume),
             watcher=display,
         )
     if options.json:
         say_json(batch.to_dict())
     return 1 if batch.failures else 0
+
+
+SQUARE_METRES_PER_SQUARE_KILOMETRE = 10**6
 
 
 class _Display:
@@ -78,12 +165,19 @@ class _Display:
         self.close()
         if not self._is_quiet:
             say(closing_line(report))
+            say(f"context: {report.context}")
+            for line in class_lines(report):
+                say(line)
             if report.note is not None:
                 say(report.note)
 
     def fails(self, failure: "SegmentFailure") -> None:
         self.close()
         complain(f"error: {failure.error}")
+
+    def passes_over(self, image: str) -> None:
+        if not self._is_quiet:
+            say(f"{image}: finished before")
 
     def close(self) -> None:
         if self._progress is not None:
@@ -104,3 +198,27 @@ def closing_line(report: "SegmentReport") -> str:
     if report.peak_device_bytes is not None:
         parts.append(f"on the GPU {in_binary_units(report.peak_device_bytes)}")
     return ", ".join(parts)
+
+
+def class_lines(report: "SegmentReport") -> list[str]:
+    """How much of every class there is, a line each, aligned."""
+    rows = [
+        (of.name, f"{of.share:.1%}", f"{of.pixels:,} px", _area(of.square_metres))
+        for of in report.classes
+    ]
+    if report.nodata_pixels:
+        rows.append(("(no data)", "", f"{report.nodata_pixels:,} px", ""))
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    return [
+        f"  {name:<{widths[0]}}  {share:>{widths[1]}}  {pixels:>{widths[2]}}  "
+        f"{area:>{widths[3]}}".rstrip()
+        for name, share, pixels, area in rows
+    ]
+
+
+def _area(square_metres: float | None) -> str:
+    if square_metres is None:
+        return ""
+    if square_metres >= SQUARE_METRES_PER_SQUARE_KILOMETRE:
+        return f"{square_metres / SQUARE_METRES_PER_SQUARE_KILOMETRE:,.2f} km2"
+    return f"{square_metres:,.0f} m2"

@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from glnet.errors import CollapseError, ConfigurationError
-from glnet.geometry import Size, Window
+from glnet.geometry import PatchGrid, Size, Window
+from glnet.inference.blending import weights_of
 from glnet.inference.forming import dtype_of
 from glnet.inference.host_memory import (
     computing_bytes,
@@ -25,10 +26,14 @@ from glnet.inference.host_memory import (
     reading_bytes,
     writing_bytes,
 )
+from glnet.inference.journal import score_bytes
 from glnet.inference.live_bytes import LiveBytes, uncollected
-from glnet.inference.passes import Passes
-from glnet.inference.prediction import TURNS, Prediction, View
+from glnet.inference.passes import Passes, SeenPatches
+from glnet.inference.prediction import TURNS, Prediction, Region, View
+from glnet.inference.regions import regions_of
 from glnet.inference.settings import Settings
+from glnet.inference.streaming import blending_of
+from glnet.model.answers import Answer
 from glnet.model.checkpoint import Model
 from glnet.model.collapse import BRANCHES, branches_of, form_with
 from glnet.model.config import ModelConfig
@@ -52,6 +57,7 @@ class Estimate:
         height: Of the image, in pixels.
         width: Of the image, in pixels.
         patches: How many there are.
+        regions: Into how many parts the image is cut that are whole images to the network.
         patch_batch: How many run at once.
         device: Where the network runs.
         precision: In which numbers it computes.
@@ -69,6 +75,7 @@ class Estimate:
     height: int
     width: int
     patches: int
+    regions: int
     patch_batch: int
     device: str
     precision: str
@@ -96,10 +103,11 @@ def estimate(model: Model, size: Size, settings: Settings, *, counts: bool = Tru
     Raises:
         ConfigurationError: If a setting cannot be.
     """
-    grid = model.config.framing.grid(size)
-    batch = min(settings.patch_batch, len(grid))
+    regions = regions_of(size, model.config, settings.regions).grid
+    per_region = len(model.config.framing.grid(regions.patch))
+    batch = min(settings.patch_batch, per_region)
     weighed = _weighed(model, settings)
-    run = _Rehearsal(model, size, replace(settings, patch_batch=batch), weighed.form)
+    run = _Rehearsal(model, regions, replace(settings, patch_batch=batch), weighed.form)
     forget_bilinear_steps()
     with torch.inference_mode(), uncollected(), ExitStack() as stack:
         if counts:
@@ -109,13 +117,14 @@ def estimate(model: Model, size: Size, settings: Settings, *, counts: bool = Tru
         live = stack.enter_context(LiveBytes(META.type))
         run.run()
     is_on_cpu = torch.device(settings.device).type == "cpu"
-    ways = len(TURNS[settings.turns])
-    patches = len(grid) if model.network.local is not None else 0
+    units = len(TURNS[settings.turns]) * len(regions)
+    patches = per_region if model.network.local is not None else 0
     on_device = live.peak + (weighed.host_bytes if is_on_cpu else weighed.device_bytes)
     return Estimate(
         height=size.height,
         width=size.width,
-        patches=patches,
+        patches=patches * len(regions),
+        regions=len(regions),
         patch_batch=batch,
         device=settings.device,
         precision=settings.precision,
@@ -126,8 +135,11 @@ def estimate(model: Model, size: Size, settings: Settings, *, counts: bool = Tru
         + reading_bytes(model.config, settings, batch)
         + writing_bytes(size, settings),
         program_bytes=program_bytes(),
-        scratch_bytes=sum(4 * patches * of.numel() for of in run.frames) * ways,
-        multiply_adds=run.counts.of_all(patches) // 2 * ways,
+        scratch_bytes=sum(
+            score_bytes(answer, units, per_region, batch, frame)
+            for answer, frame in run.frames.items()
+        ),
+        multiply_adds=run.counts.of_all(patches) // 2 * units,
     )
 
 
@@ -182,15 +194,16 @@ class _Rehearsal:
 
     Attributes:
         counts: What was counted phase by phase.
-        frames: The shapes of what is kept of a patch.
+        frames: The shapes of what is kept of a patch, per answer.
     """
 
-    def __init__(self, model: Model, size: Size, settings: Settings, form: Form) -> None:
+    def __init__(self, model: Model, regions: PatchGrid, settings: Settings, form: Form) -> None:
         self.counts = _Counts()
-        self.frames: list[torch.Size] = []
-        self._size = size
+        self.frames: dict[Answer, torch.Size] = {}
+        self._regions = regions
         self._batch = settings.patch_batch
-        self._grid = model.config.framing.grid(size)
+        self._blending = blending_of(model.config, settings)
+        self._grid = model.config.framing.grid(regions.patch)
         self._sampling = model.config.framing.sampling
         self._answer = answers_of(model.network)[-1]
         self._passes = Passes(
@@ -198,20 +211,22 @@ class _Rehearsal:
             Exchange(self._grid, self._sampling),
             self._grid.places[: BATCHES * self._batch],
             (self._answer,),
-            _ContentlessPixels(model.config, replace(settings, device=META.type)),
-            _Nowhere,
+            pixels=_ContentlessPixels(model.config, replace(settings, device=META.type)),
+            keep=lambda _, frame: _Nowhere(frame),
         )
 
     def run(self) -> None:
         """All passes, and some labels."""
-        logits = self._passes.run(self._batch, self.counts.note)
+        self._passes.run(self._batch, self.counts.note)
         self.counts.end()
-        kept = self._passes.kept
-        self.frames = [of.frame for of in kept.values()]
-        view = View(UPRIGHT, self._grid, self._sampling, logits, kept)
-        prediction = Prediction(self._size, [view])
+        kept, size = self._passes.kept, self._regions.raster
+        self.frames = {answer: of.frame for answer, of in kept.items()}
+        weights = weights_of(self._grid, self._blending)
+        view = View(UPRIGHT, self._regions.patch, self._grid, self._sampling, weights, kept)
+        regions = [Region(place, [view]) for place in self._regions]
+        prediction = Prediction(size, regions, self._regions, self._blending)
         side = 2 * prediction.block_side()
-        seen = Size(min(side, self._size.height), min(side, self._size.width))
+        seen = Size(min(side, size.height), min(side, size.width))
         prediction.best(self._answer, Window(0, 0, seen), META)
 
 
@@ -225,8 +240,9 @@ class _ContentlessPixels:
     def thumbnail(self) -> Tensor:
         return self._pixels(1, self._config.framing.thumbnail_size)
 
-    def patches(self, indices: Sequence[int]) -> Tensor:
-        return self._pixels(len(indices), self._config.framing.patch_size)
+    def patches(self, indices: Sequence[int]) -> SeenPatches:
+        pixels = self._pixels(len(indices), self._config.framing.patch_size)
+        return SeenPatches(list(indices), [], pixels)
 
     def _pixels(self, number: int, side: int) -> Tensor:
         return torch.empty(
@@ -241,6 +257,8 @@ class _ContentlessPixels:
 
 class _Nowhere:
     """A scratch that keeps nothing."""
+
+    spare = 0
 
     def __init__(self, frame: torch.Size) -> None:
         self.frame = frame

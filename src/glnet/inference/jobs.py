@@ -9,47 +9,121 @@ from glnet.inference.overlay import overlay_beside
 from glnet.raster.labels import LABEL_SUFFIXES
 from glnet.raster.output import check_destination
 from glnet.raster.pictures import PICTURE_FORMATS
+from glnet.raster.scores import SCORE_SUFFIXES
+
+VECTOR_SUFFIXES = (".gpkg", ".geojson")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extras:
+    """What is wanted beside the label map; each lies beside it, under its name and an ending.
+
+    Attributes:
+        overlay: A small picture of the image with its labels on top, ``_overlay.png``.
+        confidence: The probability of the winning class, ``_confidence.tif``.
+        probabilities: Those of all classes, ``_probabilities.tif``.
+        vector: Polygons: a suffix (``.gpkg``, ``.geojson``), or the file's name for one image.
+        simplify: By how much polygons may leave the pixels' edges, in map units (pixels where the
+            image is not georeferenced); None keeps the edges.
+        cog: Whether GeoTIFFs are Cloud Optimized ones.
+
+    Raises:
+        ConfigurationError: If the vector file has another suffix.
+    """
+
+    overlay: bool = False
+    confidence: bool = False
+    probabilities: bool = False
+    vector: str | None = None
+    simplify: float | None = None
+    cog: bool = False
+
+    def __post_init__(self) -> None:
+        if self.vector is not None and self.vector_suffix not in VECTOR_SUFFIXES:
+            raise ConfigurationError(
+                f"polygons go to a file ending in {' or '.join(VECTOR_SUFFIXES)} (or name only the "
+                f"ending), got {self.vector}"
+            )
+
+    @property
+    def vector_suffix(self) -> str:
+        """Of the file of polygons."""
+        name = self.vector or ""
+        return Path(name).suffix.lower() or f".{name.lower().lstrip('.')}"
+
+    def vector_for(self, output: Path) -> Path | None:
+        """Where the polygons of a label map go."""
+        if self.vector is None:
+            return None
+        if self.names_vector:
+            return Path(self.vector)
+        return output.with_suffix(self.vector_suffix)
+
+    @property
+    def names_vector(self) -> bool:
+        """Whether the file of polygons has a name of its own."""
+        return self.vector is not None and Path(self.vector).suffix != ""
 
 
 @dataclass(frozen=True)
 class Job:
-    """An image, its label map and, if wanted, its overlay picture."""
+    """An image, its label map, and what else is wanted."""
 
     image: str | Path
     output: Path
     overlay: Path | None = None
+    confidence: Path | None = None
+    probabilities: Path | None = None
+    vector: Path | None = None
+    simplify: float | None = None
+    cog: bool = False
 
     @property
     def results(self) -> tuple[Path, ...]:
-        """All files that are to be written."""
-        return (self.output,) if self.overlay is None else (self.output, self.overlay)
+        """All files that are to be written; the label map first."""
+        others = (self.overlay, self.confidence, self.probabilities, self.vector)
+        return (self.output, *(of for of in others if of is not None))
 
 
-def plan_jobs(
-    images: Sequence[str | Path], output: str | Path, *, has_overlay: bool
-) -> tuple[Job, ...]:
+def plan_jobs(images: Sequence[str | Path], output: str | Path, extras: Extras) -> tuple[Job, ...]:
     """Decide where the results of every image go, and make the folder for several.
 
     One image goes to the file ``output``, or into it if that is a folder or has no suffix; several
     go into the folder ``output``, as ``<stem>.tif``.
 
     Raises:
-        ConfigurationError: If there is no image.
+        ConfigurationError: If there is no image, or one file is named for several images' polygons.
         OutputError: If results would replace each other or an image, or there can be no folder.
     """
     if not images:
         raise ConfigurationError("expected at least one image, got none")
+    if len(images) > 1 and extras.names_vector:
+        raise ConfigurationError(
+            f"{extras.vector} can hold the polygons of one image only; for several, name the "
+            f"ending alone ({extras.vector_suffix})"
+        )
     output = Path(output)
     is_file = len(images) == 1 and output.suffix != "" and not output.is_dir()
     outputs = [output] if is_file else [output / f"{Path(image).stem}.tif" for image in images]
-    jobs = tuple(
-        Job(image, place, overlay_beside(place) if has_overlay else None)
-        for image, place in zip(images, outputs, strict=True)
-    )
+    jobs = tuple(job_of(*pair, extras) for pair in zip(images, outputs, strict=True))
     _require_apart(jobs)
     if not is_file:
         _require_folder(output)
     return jobs
+
+
+def job_of(image: str | Path, output: Path, extras: Extras) -> Job:
+    """An image that goes to one file, with all that is wanted beside it."""
+    return Job(
+        image,
+        output,
+        overlay_beside(output) if extras.overlay else None,
+        _beside(output, "confidence") if extras.confidence else None,
+        _beside(output, "probabilities") if extras.probabilities else None,
+        extras.vector_for(output),
+        extras.simplify,
+        extras.cog,
+    )
 
 
 def check_job(job: Job, *, overwrite: bool) -> None:
@@ -63,6 +137,15 @@ def check_job(job: Job, *, overwrite: bool) -> None:
     check_destination(job.output.absolute(), LABEL_SUFFIXES, overwrite)
     if job.overlay is not None:
         check_destination(job.overlay.absolute(), tuple(PICTURE_FORMATS), overwrite)
+    for scores in (job.confidence, job.probabilities):
+        if scores is not None:
+            check_destination(scores.absolute(), SCORE_SUFFIXES, overwrite)
+    if job.vector is not None:
+        check_destination(job.vector.absolute(), VECTOR_SUFFIXES, overwrite)
+
+
+def _beside(output: Path, what: str) -> Path:
+    return output.with_name(f"{output.stem}_{what}.tif")
 
 
 def _require_apart(jobs: Sequence[Job]) -> None:

@@ -40,11 +40,13 @@ class LabelPicture:
         """What was collected so far: (height, width) of the picture."""
         return self._labels
 
-    def add(self, strip: Window, labels: Labels) -> None:
-        """Take what the picture needs of the labels (rows, width) of a full-width strip."""
-        is_inside = (self._rows >= strip.row) & (self._rows < strip.row_stop)
-        rows = self._rows[is_inside] - strip.row
-        self._labels[is_inside] = labels[rows[:, np.newaxis], self._columns]
+    def add(self, window: Window, labels: Labels) -> None:
+        """Take what the picture needs of the labels (rows, columns) of a window."""
+        rows = slice(*np.searchsorted(self._rows, (window.row, window.row_stop)))
+        columns = slice(*np.searchsorted(self._columns, (window.column, window.column_stop)))
+        self._labels[rows, columns] = labels[
+            (self._rows[rows] - window.row)[:, np.newaxis], self._columns[columns] - window.column
+        ]
 
     def over(self, raster: Raster, colors: Sequence[tuple[int, int, int]]) -> NDArray[np.uint8]:
         """The raster in small with the labels on top: (height, width, 3).

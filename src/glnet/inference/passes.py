@@ -1,12 +1,13 @@
 """The passes over one raster: thumbnail, patches, thumbnail again, far part.
 
-Where pixels come from and where scores go is left to others, so that an estimate runs the very same
-steps as a prediction, without pixels.
+Where pixels come from, where scores go and where it is noted how far they are is left to others, so
+that an estimate runs the very same steps as a prediction, without pixels.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from typing import Protocol
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -18,6 +19,23 @@ from glnet.model.answers import Answer
 from glnet.model.exchange import Exchange, Merger, PatchIndex
 from glnet.model.forms import Form, WholeOutput
 
+Phase = Literal["patches", "global part", "done"]
+"""What the passes are at: seeing patches, adding the far part to their scores, or at their end."""
+
+
+class SeenPatches(NamedTuple):
+    """Some patches as the network takes them.
+
+    Attributes:
+        measured: Those that hold at least one measurement.
+        holed: Those of them that hold some pixels that are none.
+        pixels: (N, bands, h, w) of those that are measured; None where none is.
+    """
+
+    measured: list[int]
+    holed: list[int]
+    pixels: Tensor | None
+
 
 class Pixels(Protocol):
     """Where the network's input comes from: normalised, on the device, in its numbers."""
@@ -26,8 +44,71 @@ class Pixels(Protocol):
         """The whole raster: (1, bands, h, w)."""
         ...
 
-    def patches(self, indices: Sequence[int]) -> Tensor:
-        """Patches by their number in the grid: (N, bands, h, w)."""
+    def patches(self, indices: Sequence[int]) -> SeenPatches:
+        """Patches by their number in the grid."""
+        ...
+
+
+@dataclass(frozen=True)
+class Position:
+    """How far the passes over a raster are.
+
+    Attributes:
+        phase: What they are at.
+        done: How many patches, from the first on, are done in this phase.
+        added: To how many patches' scores, from the first on, the far part was added.
+        skipped: Patches without a measurement among those that were seen; they have no scores.
+        holed: Patches of which some pixels are no measurements.
+    """
+
+    phase: Phase = "patches"
+    done: int = 0
+    added: int = 0
+    skipped: frozenset[int] = frozenset()
+    holed: frozenset[int] = frozenset()
+
+
+class Log(Protocol):
+    """Where it is noted how far the passes are, so that they can go on after they were stopped."""
+
+    @property
+    def position(self) -> Position:
+        """Where to start."""
+        ...
+
+    def sums(self) -> list[Tensor]:
+        """The merger's sums as they were noted for that position."""
+        ...
+
+    def note(self, position: Position, sums: Sequence[Tensor], *, must: bool = False) -> None:
+        """Note where the passes are, unless it was done a short while ago.
+
+        Args:
+            position: All scores up to it are written.
+            sums: Of the merger, where there is one.
+            must: Whether there is no choice.
+        """
+        ...
+
+
+class Unlogged:
+    """A `Log` of passes that start at the beginning and, if stopped, do so again."""
+
+    position = Position()
+
+    def sums(self) -> list[Tensor]:
+        """Nothing was noted."""
+        return []
+
+    def note(self, position: Position, sums: Sequence[Tensor], *, must: bool = False) -> None:
+        """Do not."""
+
+
+class Keep(Protocol):
+    """Makes a place for the scores (K, h, w) of patches."""
+
+    def __call__(self, answer: Answer, frame: torch.Size) -> PatchScores:
+        """For this answer; the global branch's has one "patch", the thumbnail."""
         ...
 
 
@@ -40,19 +121,30 @@ class Passes:
         places: Of all patches, in the order in which they are numbered.
         wanted: Which answers are kept.
         pixels: Where the input comes from.
-        keep: Makes a place for the scores (K, h, w) of all patches.
+        keep: Makes a place for scores.
+        log: Where to start, and where it is noted how far it goes.
+        kept: The places that were made before it was stopped.
+
+    Attributes:
+        kept: The places for scores that there are.
+        position: How far it is.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what comes in and goes out, each from somewhere else
         self,
         form: Form,
         exchange: Exchange,
         places: Sequence[PatchIndex],
         wanted: Sequence[Answer],
+        *,
         pixels: Pixels,
-        keep: Callable[[torch.Size], PatchScores],
+        keep: Keep,
+        log: Log | None = None,
+        kept: Mapping[Answer, PatchScores] | None = None,
     ) -> None:
-        self.kept: dict[Answer, PatchScores] = {}
+        self.kept = dict(kept or {})
+        self._log = log or Unlogged()
+        self.position = self._log.position
         self._form = form
         self._exchange = exchange
         self._places = places
@@ -60,8 +152,8 @@ class Passes:
         self._pixels = pixels
         self._keep = keep
 
-    def run(self, batch: int, progress: Progress = quiet, ahead: int = 0) -> Tensor | None:
-        """All passes; returns the global branch's logits (K, h, w), if they are wanted.
+    def run(self, batch: int, progress: Progress = quiet, ahead: int = 0) -> None:
+        """All passes that are left.
 
         Args:
             batch: How many patches run at once.
@@ -73,24 +165,75 @@ class Passes:
             thumbnail = self._pixels.thumbnail()
             whole = self._form.see_whole(thumbnail, self._wanted)
         if set(self._wanted) <= {Answer.GLOBAL} and not self._form.hears_patches:
-            return _logits(whole)
+            self._end(whole)
+            return
         if self._form.hears_patches and whole is not None:
-            merger = Merger(self._exchange, whole.features, self._places)
-        progress("patches", 0, len(self._places))
-        with closing(made_ahead(self._read, self._batches(batch), ahead)) as batches:
-            for indices, pixels in batches:
-                self._see_patches(indices, pixels, whole, merger)
-                del pixels  # gives its room to the next one
-                progress("patches", indices[-1] + 1, len(self._places))
+            merger = self._merger(whole)
+        if self.position.phase == "patches":
+            self._see_all(batch, progress, ahead, whole, merger)
         if merger is not None and thumbnail is not None:
             whole = None  # gives its room to the refined branch
             merged = merger.merged(thumbnail.dtype)
             whole = self._form.see_again(thumbnail, merged, self._wanted)
             self._add_far_part(whole, batch, progress)
-        return _logits(whole)
+        self._end(whole)
 
-    def _read(self, indices: list[int]) -> tuple[list[int], Tensor]:
+    def _merger(self, whole: WholeOutput) -> Merger:
+        """With what was merged before this run."""
+        merger, seen = Merger(self._exchange, whole.features, self._places), self._seen()
+        if seen:
+            skipped = self.position.skipped
+            merger.restore(self._log.sums(), [self._places[k] for k in seen if k not in skipped])
+            merger.skip([self._places[k] for k in skipped])
+        return merger
+
+    def _seen(self) -> range:
+        """Which patches are through the network."""
+        is_first = self.position.phase == "patches"
+        return range(self.position.done if is_first else len(self._places))
+
+    def _see_all(
+        self,
+        batch: int,
+        progress: Progress,
+        ahead: int,
+        whole: WholeOutput | None,
+        merger: Merger | None,
+    ) -> None:
+        progress("patches", self.position.done, len(self._places))
+        batches = self._batches(batch, self.position.done)
+        with closing(made_ahead(self._read, batches, ahead)) as seen:
+            for indices, found in seen:
+                if found.pixels is not None:
+                    self._see_patches(found.measured, found.pixels, whole, merger)
+                skipped = frozenset(indices).difference(found.measured)
+                if merger is not None:
+                    merger.skip([self._places[k] for k in sorted(skipped)])
+                self._advance("patches", indices, merger, skipped, frozenset(found.holed))
+                del found  # gives its room to the next one
+                progress("patches", indices[-1] + 1, len(self._places))
+
+    def _read(self, indices: list[int]) -> tuple[list[int], SeenPatches]:
         return indices, self._pixels.patches(indices)
+
+    def _advance(
+        self,
+        phase: Phase,
+        indices: list[int],
+        merger: Merger | None,
+        skipped: frozenset[int],
+        holed: frozenset[int],
+    ) -> None:
+        """A batch is done; where it was the last one, that is noted at once."""
+        before = self.position
+        self.position = Position(
+            phase, indices[-1] + 1, 0, before.skipped | skipped, before.holed | holed
+        )
+        is_last = self.position.done == len(self._places)
+        if merger is not None and is_last:
+            self.position = replace(self.position, phase="global part", done=0)
+        sums = [] if merger is None else merger.sums
+        self._log.note(self.position, sums, must=is_last and merger is not None)
 
     def _see_patches(
         self, indices: list[int], pixels: Tensor, whole: WholeOutput | None, merger: Merger | None
@@ -107,22 +250,35 @@ class Passes:
             if answer is Answer.AGGREGATED and merger is None and whole is not None:
                 far = self._form.far_part(whole, self._exchange, scores.shape, places)
             if answer not in self.kept:
-                self.kept[answer] = self._keep(scores.shape[1:])
+                self.kept[answer] = self._keep(answer, scores.shape[1:])
             self.kept[answer].write(indices, scores + far)
 
     def _add_far_part(self, whole: WholeOutput, batch: int, progress: Progress) -> None:
-        kept = self.kept.get(Answer.AGGREGATED)
-        if kept is None:
+        if Answer.AGGREGATED not in self._wanted or len(self.position.skipped) == len(self._places):
             return
-        for indices in self._batches(batch):
-            places = [self._places[k] for k in indices]
-            kept.add(indices, self._form.far_part(whole, self._exchange, kept.frame, places))
+        kept, noted = self.kept[Answer.AGGREGATED], self.position.done
+        for indices in self._batches(batch, self.position.done):
+            if indices[-1] + 1 - noted > kept.spare > 0:
+                # What patches were before, which a second try needs, is about to be overwritten.
+                self._log.note(self.position, [], must=True)
+                noted = self.position.done
+            present = [k for k in indices if k not in self.position.skipped]
+            if present:
+                places = [self._places[k] for k in present]
+                far = self._form.far_part(whole, self._exchange, kept.frame, places)
+                kept.add(present, far)
+            done = indices[-1] + 1
+            self.position = replace(self.position, done=done, added=done)
             progress("global part", indices[-1] + 1, len(self._places))
 
-    def _batches(self, batch: int) -> Iterator[list[int]]:
-        for first in range(0, len(self._places), batch):
+    def _end(self, whole: WholeOutput | None) -> None:
+        if Answer.GLOBAL in self._wanted and whole is not None and whole.logits is not None:
+            kept = self._keep(Answer.GLOBAL, whole.logits.shape[1:])
+            kept.write([0], whole.logits)
+            self.kept[Answer.GLOBAL] = kept
+        self.position = replace(self.position, phase="done", done=len(self._places))
+        self._log.note(self.position, [], must=True)
+
+    def _batches(self, batch: int, start: int) -> Iterator[list[int]]:
+        for first in range(start, len(self._places), batch):
             yield list(range(first, min(first + batch, len(self._places))))
-
-
-def _logits(whole: WholeOutput | None) -> Tensor | None:
-    return None if whole is None or whole.logits is None else whole.logits[0].float()

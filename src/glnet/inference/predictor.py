@@ -10,6 +10,7 @@ from glnet.inference.forming import Formed, form_of
 from glnet.inference.machine import explained_memory, resolved
 from glnet.inference.settings import Settings
 from glnet.model.checkpoint import Model, open_model
+from glnet.model.digest import digest_of
 from glnet.raster import Raster, RasterFile
 
 
@@ -33,6 +34,8 @@ class Predictor:
         self.settings = resolved(settings)
         with explained_memory("the model", self.settings):
             found = model if isinstance(model, Model) else open_model(model)
+        self._found = found
+        self._digest: str | None = None
         self.model = found if isinstance(found, Model) else found.model
         self._fitting = Fitting(self.model, self.settings)
 
@@ -41,6 +44,12 @@ class Predictor:
 
         self._formed: Callable[..., Formed] = cache(formed)
         self._formed(keeps_weights=self.settings.keeps_weights)  # What is wrong shows at once.
+
+    def digest(self) -> str:
+        """A checksum of the model: its configuration and all its weights."""
+        if self._digest is None:
+            self._digest = digest_of(self._found)
+        return self._digest
 
     def fitted(self, raster: Raster) -> tuple[Settings, Formed]:
         """The settings for a raster, within the memory that they name, and the form to compute.

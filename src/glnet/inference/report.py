@@ -1,7 +1,9 @@
 """What is told about segmented images, and to whom."""
 
 from dataclasses import asdict, dataclass
-from typing import Literal, Protocol
+from typing import Protocol
+
+from glnet.inference.tally import ClassShare
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -12,10 +14,15 @@ class SegmentReport:
         image: As it was named.
         output: The label map.
         overlay: The overlay picture, if one was asked for.
+        confidence: The map of the winning class's probability, if it was asked for.
+        probabilities: The map of all classes' probabilities, if it was asked for.
+        vector: The file of polygons, if it was asked for.
         height: Of the image, in pixels.
         width: Of the image, in pixels.
         patches: How many the local branch saw; 0 for a model of the global branch alone.
-        class_shares: The share of the pixels of every class, in 0..1, by name.
+        classes: How much of every class there is.
+        nodata_pixels: How many pixels are no measurements.
+        area_basis: On what square metres are measured; None where the image is not georeferenced.
         seconds: From opening the image to having the results in their places.
         megapixels_per_second: Of the image.
         peak_host_bytes: Most memory of this process so far; None where the system does not tell.
@@ -24,7 +31,9 @@ class SegmentReport:
         precision: In which numbers the network computed.
         patch_batch: How many patches entered the network at once, at most.
         turns: In which ways the image was laid; the scores were averaged.
-        context: What the global branch saw at once.
+        context: What the global branch saw at once, and why.
+        blending: How patches were blended.
+        resumed: Whether this went on from an unfinished run; the seconds are those since.
         form: ``collapsed`` where the linear head was multiplied out, ``plain`` as it was trained.
         note: What else there is to know, in one line.
     """
@@ -32,10 +41,15 @@ class SegmentReport:
     image: str
     output: str
     overlay: str | None
+    confidence: str | None
+    probabilities: str | None
+    vector: str | None
     height: int
     width: int
     patches: int
-    class_shares: dict[str, float]
+    classes: tuple[ClassShare, ...]
+    nodata_pixels: int
+    area_basis: str | None
     seconds: float
     megapixels_per_second: float
     peak_host_bytes: int | None
@@ -44,7 +58,9 @@ class SegmentReport:
     precision: str
     patch_batch: int = 1
     turns: str = "none"
-    context: Literal["whole image"] = "whole image"
+    context: str = "whole image"
+    blending: str = "feathered"
+    resumed: bool = False
     form: str = "plain"
     note: str | None = None
 
@@ -67,16 +83,24 @@ class SegmentFailure:
 
 @dataclass(frozen=True)
 class SegmentBatch:
-    """What became of several images, each list in the order of the images."""
+    """What became of several images, each list in the order of the images.
+
+    Attributes:
+        reports: Of those that were segmented.
+        failures: Of those that could not be.
+        finished_before: Images whose results were there already, where a run was resumed.
+    """
 
     reports: tuple[SegmentReport, ...]
     failures: tuple[SegmentFailure, ...]
+    finished_before: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, object]:
         """Plain values, for JSON."""
         return {
             "reports": [report.to_dict() for report in self.reports],
             "failures": [failure.to_dict() for failure in self.failures],
+            "finished_before": list(self.finished_before),
         }
 
 
@@ -99,6 +123,10 @@ class Watcher(Protocol):
         """The image cannot be segmented; the next one follows."""
         ...
 
+    def passes_over(self, image: str) -> None:
+        """The image's results are there already."""
+        ...
+
 
 class Unwatched:
     """A `Watcher` that tells nobody."""
@@ -113,4 +141,7 @@ class Unwatched:
         """Say nothing."""
 
     def fails(self, failure: SegmentFailure) -> None:
+        """Say nothing."""
+
+    def passes_over(self, image: str) -> None:
         """Say nothing."""

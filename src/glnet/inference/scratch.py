@@ -1,20 +1,21 @@
 """What must be remembered per patch between the passes, in a file and not in memory."""
 
+import errno
 import os
+import shutil
 import tempfile
 from collections.abc import Sequence
+from io import FileIO
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import NamedTuple, Protocol, Self
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from glnet.errors import OutputError
-
-if TYPE_CHECKING:
-    from io import BufferedRandom
 
 
 class PatchScores(Protocol):
@@ -34,8 +35,13 @@ class PatchScores(Protocol):
         """Keep the scores (N, K, h, w) of some patches."""
         ...
 
+    @property
+    def spare(self) -> int:
+        """How many patches may be added to until what they were before is overwritten."""
+        ...
+
     def add(self, patches: Sequence[int], scores: Tensor) -> None:
-        """Add to the scores of some patches."""
+        """Add to the scores of some patches; in order, every patch once."""
         ...
 
     def read(self, patch: int, device: torch.device) -> Tensor:
@@ -47,34 +53,146 @@ class PatchScores(Protocol):
         ...
 
 
-class Scratch:
-    """Class scores of all patches at stride 4, float32, in an unnamed temporary file.
+class ScoreShape(NamedTuple):
+    """How large a `ScoreFile` is.
+
+    Attributes:
+        units: How many rasters have their scores in it.
+        patches: How many patches each has.
+        numbers: Numbers of a patch, float32.
+        spare: Slots between where scores are written and where they end; 0 adds in place.
+    """
+
+    units: int
+    patches: int
+    numbers: int
+    spare: int
+
+    @property
+    def bytes(self) -> int:
+        """Of the file."""
+        return 4 * self.numbers * (self.units * self.patches + self.spare)
+
+
+class ScoreFile:
+    """Scores of one kind in one file: of all patches of one raster after another (units).
+
+    Every patch has a slot. A unit's scores are first written some slots further on than where they
+    belong (`spare`), and move to their place when the far part is added to them: so what was there
+    before a batch was moved is still there until that many slots have been moved, and a run that
+    was stopped can move them again.
 
     Read and written, not mapped: mapped pages would count as this process's memory.
 
     Args:
-        patches: How many patches.
-        shape: (K, h, w) of one patch.
-        folder: Where; the system's temporary folder by default.
+        shape: How large it is.
+        folder: Where it lies; the system's temporary folder by default.
+        name: Of a file that stays; one without a name vanishes when it is closed.
 
     Raises:
         OutputError: If the folder is not writable or the disk is full.
     """
 
     def __init__(
-        self, patches: int, shape: Sequence[int], folder: str | Path | None = None
+        self, shape: ScoreShape, folder: Path | None = None, name: str | None = None
     ) -> None:
-        self._frame = torch.Size(shape)
-        self._patch_bytes = 4 * self._frame.numel()
-        size = self._patch_bytes * patches
+        self.shape = shape
+        self._slot_bytes = 4 * shape.numbers
         try:
-            self._file = _reserved(size, folder)
+            self._file = _reserved(shape.bytes, folder, name)
         except OSError as error:
-            where = folder or tempfile.gettempdir()
-            raise OutputError(
-                f"cannot make a scratch file of {size / 2**20:.0f} MiB in {where}: {error}; "
-                "free some space or set TMPDIR"
-            ) from error
+            raise no_room(shape.bytes, folder, error) from error
+
+    def section(self, unit: int, frame: Sequence[int], added: int = 0) -> "Scratch":
+        """The scores of a unit.
+
+        Args:
+            unit: Which, from 0 on.
+            frame: (K, h, w) of one patch.
+            added: How many patches, from the first on, have their far part.
+        """
+        return Scratch(self, unit * self.shape.patches, torch.Size(frame), added)
+
+    def read(self, slot: int, numbers: NDArray[np.float32]) -> None:
+        """Fill an array from a slot."""
+        self._file.seek(slot * self._slot_bytes)
+        left = numbers.data.cast("B")
+        while left:
+            got = self._file.readinto(left)
+            if not got:
+                raise OutputError("the scratch file is shorter than it was made")
+            left = left[got:]
+
+    def write(self, slot: int, numbers: NDArray[np.float32]) -> None:
+        """Put an array into a slot.
+
+        Raises:
+            OutputError: If the disk is full.
+        """
+        try:
+            self._file.seek(slot * self._slot_bytes)
+            left = numbers.data.cast("B")
+            while left:
+                left = left[self._file.write(left) :]
+        except OSError as error:
+            raise OutputError(f"cannot write the scratch file: {error}; free some space") from error
+
+    def flush(self) -> None:
+        """Have everything on the disk when this returns."""
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Close the file; closing twice does nothing."""
+        self._file.close()
+
+
+class NoScores:
+    """The scores of a raster without a measurement: there are none.
+
+    Args:
+        classes: How many classes a patch would have scores for.
+    """
+
+    spare = 0
+
+    def __init__(self, classes: int) -> None:
+        self.classes = classes
+        self.frame = torch.Size((classes, 1, 1))
+
+    def write(self, patches: Sequence[int], scores: Tensor) -> None:
+        """Nothing is to be kept."""
+
+    def add(self, patches: Sequence[int], scores: Tensor) -> None:
+        """Nothing is to be kept."""
+
+    def read(self, patch: int, device: torch.device) -> Tensor:
+        """Zeros."""
+        del patch
+        return torch.zeros(self.frame, device=device)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class Scratch:
+    """The scores of all patches of one raster, at stride 4, float32 (`ScoreFile.section`)."""
+
+    def __init__(self, file: ScoreFile, first: int, frame: torch.Size, added: int = 0) -> None:
+        self.spare = file.shape.spare
+        self._file = file
+        self._first = first
+        self._frame = frame
+        self._added = added
+
+    @classmethod
+    def alone(cls, patches: int, frame: Sequence[int], folder: Path | None = None) -> "Scratch":
+        """A file for one raster alone; `close` it.
+
+        Raises:
+            OutputError: If the folder is not writable or the disk is full.
+        """
+        size = torch.Size(frame)
+        return cls(ScoreFile(ScoreShape(1, patches, size.numel(), 0), folder), 0, size)
 
     @property
     def frame(self) -> torch.Size:
@@ -92,34 +210,31 @@ class Scratch:
         Raises:
             OutputError: If the disk is full.
         """
-        self._write(patches, scores.detach().float().cpu())
+        for patch, of in zip(patches, _on_host(scores), strict=True):
+            self._file.write(self._first + self.spare + patch, of)
 
     def add(self, patches: Sequence[int], scores: Tensor) -> None:
-        """Add scores (N, K, h, w) to what is kept of some patches.
+        """Add the far part (N, K, h, w) of some patches; in order, every patch once.
 
         Raises:
             OutputError: If the disk is full.
         """
-        kept = torch.stack([self.read(patch, torch.device("cpu")) for patch in patches])
-        self._write(patches, kept + scores.detach().float().cpu())
+        for patch, of in zip(patches, _on_host(scores), strict=True):
+            kept = np.empty(tuple(self.frame), dtype=np.float32)
+            self._file.read(self._first + self.spare + patch, kept)
+            kept += of
+            self._file.write(self._first + patch, kept)
+            self._added = patch + 1
 
     def read(self, patch: int, device: torch.device) -> Tensor:
         """The scores (K, h, w) of a patch."""
         numbers = np.empty(tuple(self.frame), dtype=np.float32)
-        self._file.seek(patch * self._patch_bytes)
-        self._file.readinto(numbers.data)
+        slot = patch if patch < self._added else patch + self.spare
+        self._file.read(self._first + slot, numbers)
         return torch.from_numpy(numbers).to(device)
 
-    def _write(self, patches: Sequence[int], scores: Tensor) -> None:
-        try:
-            for patch, of in zip(patches, scores.contiguous().numpy(), strict=True):
-                self._file.seek(patch * self._patch_bytes)
-                self._file.write(of.data)
-        except OSError as error:
-            raise OutputError(f"cannot write the scratch file: {error}; free some space") from error
-
     def close(self) -> None:
-        """Give the disk space back; closing twice does nothing."""
+        """Close the file, for all rasters that it holds; closing twice does nothing."""
         self._file.close()
 
     def __enter__(self) -> Self:
@@ -134,9 +249,38 @@ class Scratch:
         self.close()
 
 
-def _reserved(size: int, folder: str | Path | None) -> "BufferedRandom":
-    """A file whose bytes are there, so that a full disk is met before the work."""
-    file = tempfile.TemporaryFile(dir=folder, prefix="glnet-")  # noqa: SIM115
+def no_room(size: int, folder: Path | None, error: OSError) -> OutputError:
+    """What to raise where a scratch file cannot be made."""
+    where = Path(tempfile.gettempdir()) if folder is None else folder
+    missing = ""
+    if error.errno == errno.ENOSPC:
+        missing = f", {in_mib(size - shutil.disk_usage(where).free)} are missing"
+    return OutputError(
+        f"cannot make a scratch file of {in_mib(size)} in {where}{missing}: "
+        f"{error.strerror or error}; free some space or name another folder for it"
+    )
+
+
+def in_mib(size: int) -> str:
+    """A number of bytes, rounded up."""
+    return f"{-(-size // 2**20)} MiB"
+
+
+def _on_host(scores: Tensor) -> NDArray[np.float32]:
+    numbers: NDArray[np.float32] = scores.detach().float().cpu().contiguous().numpy()
+    return numbers
+
+
+def _reserved(size: int, folder: Path | None, name: str | None) -> FileIO:
+    """A file whose bytes are there, so that a full disk is met before the work.
+
+    Without a buffer of Python's own, so that a killed process leaves what it has written.
+    """
+    file: FileIO
+    if folder is None or name is None:
+        file = tempfile.TemporaryFile(dir=folder, prefix="glnet-", buffering=0)  # noqa: SIM115
+    else:
+        file = FileIO(folder / name, "r+" if (folder / name).exists() else "x+")
     try:
         _reserve(file.fileno(), size)
     except OSError:

@@ -1,12 +1,14 @@
 """How a prediction runs."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from glnet.errors import ConfigurationError
+from glnet.inference.blending import Blending
 from glnet.inference.prediction import TURNS, Turns
+from glnet.inference.regions import RegionRule
 
 Progress = Callable[[str, int, int], None]
 """Told the phase, how many of its steps are done, and how many there are."""
@@ -38,6 +40,9 @@ class Settings:
         keeps_weights: Whether branches stay in host memory, ready for the next image, while another
             one runs; else they are read and made ready each time.
         collapse: Whether the linear head is multiplied out; the answer is the same up to rounding.
+        regions: What the global branch sees at once: the whole raster or regions of it.
+        blending: How patches, and regions, are blended where they overlap: ``feathered`` or
+            ``uniform``; by default feathered, but uniform for published sampling.
 
     Raises:
         ConfigurationError: If a number is too low, or no ways have that name.
@@ -53,6 +58,8 @@ class Settings:
     ahead: int = 1
     keeps_weights: bool = True
     collapse: bool = True
+    regions: RegionRule = field(default_factory=RegionRule)
+    blending: Blending | None = None
 
     def __post_init__(self) -> None:
         if self.patch_batch < 1:
@@ -61,6 +68,8 @@ class Settings:
             raise ConfigurationError(f"ahead must be 0 or more batches, got {self.ahead}")
         if self.turns not in TURNS:
             raise ConfigurationError(f"turns must be one of {', '.join(TURNS)}, got {self.turns}")
+        if self.blending not in {None, "feathered", "uniform"}:
+            raise ConfigurationError(f"blending must be feathered or uniform, got {self.blending}")
 
 
 def quiet(phase: str, done: int, total: int) -> None:

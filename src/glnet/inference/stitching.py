@@ -1,49 +1,85 @@
-"""From patch scores to finished windows of the raster (published code: sums, uniform weights)."""
+"""From patch scores to finished windows of the raster."""
+
+from collections.abc import Collection
 
 import torch
 from torch import Tensor
 
-from glnet.geometry import PatchGrid, Size, Window
+from glnet.geometry import PatchGrid, Window
+from glnet.inference.blending import Weights
 from glnet.inference.enlarging import enlarge, taps
 from glnet.inference.scratch import PatchScores
 from glnet.model.resampling import Sampling
 
 
-def stitch(
-    scratch: PatchScores, grid: PatchGrid, window: Window, sampling: Sampling, device: torch.device
-) -> Tensor:
-    """Sum the scores of all patches over a window: (K, rows, columns), float32.
+class Stitcher:
+    """Blends the scores of all patches of a raster.
 
-    Only patches that reach the window are read. Additions happen patch by patch in the grid's
-    order, so that a pixel's sum does not depend on the window.
-
-    Raises:
-        ValueError: If the window is not inside the grid's raster.
+    Args:
+        grid: The patches.
+        sampling: How maps become windows.
+        weights: How much each patch counts where.
+        skipped: Patches that have no scores, by their number.
     """
-    if not window.is_inside(grid.raster):
-        raise ValueError(f"the window {window} lies outside the grid of {grid.raster}")
-    size = window.size
-    total = torch.zeros(scratch.classes, size.height, size.width, device=device)
-    rows = taps(scratch.frame[1], grid.patch.height, sampling, device)
-    columns = taps(scratch.frame[2], grid.patch.width, sampling, device)
-    for number, first_row in enumerate(grid.rows):
-        top = max(window.row, first_row)
-        bottom = min(window.row_stop, first_row + grid.patch.height)
-        if top >= bottom:
-            continue
-        part_of_rows = rows.part(top - first_row, bottom - first_row)
-        for place, first_column in enumerate(grid.columns):
-            left = max(window.column, first_column)
-            right = min(window.column_stop, first_column + grid.patch.width)
-            if left >= right:
+
+    def __init__(
+        self,
+        grid: PatchGrid,
+        sampling: Sampling,
+        weights: Weights,
+        skipped: Collection[int] = frozenset(),
+    ) -> None:
+        self._grid = grid
+        self._sampling = sampling
+        self._rows = torch.from_numpy(weights.rows)
+        self._columns = torch.from_numpy(weights.columns)
+        self._skipped = skipped
+
+    def stitch(self, scratch: PatchScores, window: Window, device: torch.device) -> Tensor:
+        """The weighted sum of the scores of all patches over a window: (K, rows, columns), float32.
+
+        Only patches that reach the window are read. Additions happen patch by patch in the grid's
+        order, so that a pixel's sum does not depend on the window.
+
+        Raises:
+            ValueError: If the window is not inside the grid's raster.
+        """
+        self._require_inside(window)
+        height, width = window.size.height, window.size.width
+        total = torch.zeros(scratch.classes, height, width, device=device)
+        rows = taps(scratch.frame[1], self._grid.patch.height, self._sampling, device)
+        columns = taps(scratch.frame[2], self._grid.patch.width, self._sampling, device)
+        for (row, column), shared in self._grid.reaching(window):
+            patch = self._grid.number(row, column)
+            if patch in self._skipped:
                 continue
-            scores = scratch.read(number * len(grid.columns) + place, device)
-            part_of_columns = columns.part(left - first_column, right - first_column)
-            reached = Window(
-                top - window.row, left - window.column, Size(bottom - top, right - left)
+            own = shared.moved(-self._grid.rows[row], -self._grid.columns[column])
+            scores = enlarge(
+                scratch.read(patch, device),
+                rows.part(own.row, own.row_stop),
+                columns.part(own.column, own.column_stop),
             )
-            total[:, *reached.slices] += enlarge(scores, part_of_rows, part_of_columns)
-    return total
+            scores *= self._rows[row, own.row : own.row_stop, None].to(device)
+            scores *= self._columns[column, own.column : own.column_stop].to(device)
+            total[:, *shared.moved(-window.row, -window.column).slices] += scores
+        return total
+
+    def weight(self, window: Window, device: torch.device) -> Tensor:
+        """The sum of the weights of those patches that have scores: (rows, columns)."""
+        self._require_inside(window)
+        total = torch.zeros(window.size.height, window.size.width, device=device)
+        for (row, column), shared in self._grid.reaching(window):
+            if self._grid.number(row, column) in self._skipped:
+                continue
+            own = shared.moved(-self._grid.rows[row], -self._grid.columns[column])
+            rows = self._rows[row, own.row : own.row_stop, None].to(device)
+            columns = self._columns[column, own.column : own.column_stop].to(device)
+            total[shared.moved(-window.row, -window.column).slices] += rows * columns
+        return total
+
+    def _require_inside(self, window: Window) -> None:
+        if not window.is_inside(self._grid.raster):
+            raise ValueError(f"the window {window} lies outside the grid of {self._grid.raster}")
 
 
 def stretch(

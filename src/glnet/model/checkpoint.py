@@ -114,6 +114,16 @@ class StoredModel:
         _fill(found, weights)
         return found
 
+    def weights(self) -> Iterator[tuple[str, torch.Tensor]]:
+        """All weights by name, in alphabetical order, one at a time.
+
+        Raises:
+            CheckpointError: If they cannot be read.
+        """
+        with _opened_weights(self.folder) as file:
+            for name in sorted(self.model.network.state_dict()):
+                yield name, file.get_tensor(name)
+
 
 def open_model(folder: str | Path) -> StoredModel:
     """Read what a model is, and see that its weights are there, without reading them.

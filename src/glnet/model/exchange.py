@@ -21,6 +21,9 @@ from glnet.model.sharing import Heard
 PatchIndex = tuple[int, int]
 """Which row start and which column start of the grid a patch has."""
 
+LEAST_WEIGHT = 1e-4
+"""Under this share of the full weight, what patches say of a cell would be its rounding errors."""
+
 CAST_NUMBERS = 2**20
 """How many numbers of a map are brought to the canvas's precision at once."""
 
@@ -93,6 +96,15 @@ class Exchange:
             for part, of in zip(torch.split(place, step), torch.split(own, step), strict=True):
                 part.add_(rows.matrices[row].T @ (of.to(canvas) @ columns.matrices[column]))
 
+    def reach(self, weights: Tensor, maps: Tensor, patches: Sequence[PatchIndex]) -> None:
+        """Add what patch maps (N, C, h, w) of ones would add to one channel (Hm, Wm)."""
+        rows = self._merge(self.rows, weights, weights.shape[-2], maps.shape[-2])
+        columns = self._merge(self.columns, weights, weights.shape[-1], maps.shape[-1])
+        for row, column in patches:
+            weights[_span(rows, row), _span(columns, column)] += torch.outer(
+                rows.matrices[row].sum(0), columns.matrices[column].sum(0)
+            )
+
     def _crop(self, axis: Axis, like: Tensor, cells: int, samples: int) -> Banded:
         return self._banded(
             ("crop", axis, cells, samples, like.dtype, like.device),
@@ -133,11 +145,13 @@ class Merger:
         rows, columns = range(len(exchange.rows.starts)), range(len(exchange.columns.starts))
         every = ((row, column) for row in rows for column in columns)
         self._missing = set(every if places is None else places)
+        self._skipped: set[PatchIndex] = set()
         self._canvas = like.map(
             lambda _, of: torch.zeros_like(
                 of[0], dtype=torch.promote_types(of.dtype, torch.float32)
             )
         )
+        self._reach = self._canvas.map(lambda _, of: torch.zeros_like(of[0]))
 
     def add(self, features: BranchFeatures, patches: Sequence[PatchIndex]) -> None:
         """Add a batch of patches.
@@ -148,10 +162,39 @@ class Merger:
         if len(set(patches)) < len(patches) or not self._missing.issuperset(patches):
             raise ValueError("a patch can be merged only once")
         self._missing.difference_update(patches)
-        for canvas, maps in zip(self._canvas, features, strict=True):
-            for target, own in zip(canvas, maps, strict=True):
+        for canvas, reach, maps in zip(self._canvas, self._reach, features, strict=True):
+            for target, weights, own in zip(canvas, reach, maps, strict=True):
                 with _without_autocast(target.device):
                     self._exchange.spread(target, own, patches)
+                    self._exchange.reach(weights, own, patches)
+
+    def skip(self, patches: Sequence[PatchIndex]) -> None:
+        """Do without some patches: the others' mean is taken where they overlap, else nothing.
+
+        Raises:
+            ValueError: If a patch was added before.
+        """
+        if not self._missing.issuperset(patches):
+            raise ValueError("a patch that was merged cannot be skipped")
+        self._missing.difference_update(patches)
+        self._skipped.update(patches)
+
+    @property
+    def sums(self) -> list[Tensor]:
+        """The sums so far, (C, Hm, Wm) and their weights, of every layer and level, in order."""
+        return [of for maps in (*self._canvas, *self._reach) for of in maps]
+
+    def restore(self, sums: Sequence[Tensor], added: Sequence[PatchIndex]) -> None:
+        """Go on from the sums that another merger had after adding these patches.
+
+        Raises:
+            ValueError: If they are of other shapes.
+        """
+        for own, known in zip(self.sums, sums, strict=True):
+            if own.shape != known.shape:
+                raise ValueError(f"a sum of {tuple(known.shape)} is not one of {tuple(own.shape)}")
+            own.copy_(known)
+        self._missing.difference_update(added)
 
     def merged(self, dtype: torch.dtype) -> HeardFeatures:
         """What the refined branch hears once all patches are in; already in its frame.
@@ -161,6 +204,11 @@ class Merger:
         """
         if self._missing:
             raise ValueError(f"{len(self._missing)} patches are not merged yet")
+        if self._skipped:
+            for canvas, reach in zip(self._canvas, self._reach, strict=True):
+                for target, weights in zip(canvas, reach, strict=True):
+                    # Where only skipped patches reach, the sum is zero, and stays.
+                    target.div_(torch.where(weights > LEAST_WEIGHT, weights, 1))
         return hear_features(self._canvas, lambda _, of: Heard(of[None].to(dtype)))
 
 

@@ -17,7 +17,6 @@ from glnet.raster.resizing import (
     thumbnail,
 )
 from glnet.raster.scores import CONFIDENCE, ScoreWriter, encode_scores
-from glnet.raster.strip_writer import buffer_bytes
 from glnet.raster.turning import UPRIGHT, Turn, TurnedRaster
 from glnet.raster.views import ExtendedRaster, RasterPart, RasterView
 
@@ -47,7 +46,6 @@ __all__ = [
     "ScoreWriter",
     "CONFIDENCE",
     "encode_scores",
-    "buffer_bytes",
     "PixelAreas",
     "AreaBasis",
     "image_writer",

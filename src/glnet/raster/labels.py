@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 from rasterio.enums import Resampling
 
 from glnet.errors import OutputError
-from glnet.geometry import Size
+from glnet.geometry import Size, Window
 from glnet.raster.formats import PNG_SUFFIX, TIFF_SUFFIXES, Content, Format, tile_side
 from glnet.raster.output import check_destination
 from glnet.raster.protocol import Georeference
-from glnet.raster.strip_writer import StripWriter
+from glnet.raster.tile_writer import TileWriter
 
 LABEL_TILE = tile_side(1)
 """The side of the tiles of a written GeoTIFF."""
@@ -29,10 +29,10 @@ MAX_CLASSES = 256
 Labels = NDArray[np.uint8]
 
 
-class LabelWriter(StripWriter):
+class LabelWriter(TileWriter):
     """Writes a label map from the top down; it appears, checked, when the with block ends well.
 
-    A ".tif" or ".tiff" becomes a GeoTIFF, a ".png" a PNG; see `StripWriter` for how, and for the
+    A ".tif" or ".tiff" becomes a GeoTIFF, a ".png" a PNG; see `TileWriter` for how, and for the
     memory: 512 bytes per pixel of width, besides GDAL's. Overviews hold the label that is met most
     often under a pixel, nodata not counted. The nodata label is transparent: in a PNG itself, and
     where GDAL reads a GeoTIFF.
@@ -99,6 +99,21 @@ class LabelWriter(StripWriter):
                 f"labels for {self._path} must be (rows, {self._size.width}), got {labels.shape}"
             )
         self._append(labels[np.newaxis])
+
+    def write_window(self, window: Window, labels: Labels) -> None:
+        """Write the labels (rows, columns) of a window whose edges are those of tiles, once.
+
+        Raises:
+            OutputError: If called outside the with block, with another dtype or shape, with other
+                edges, or if the disk is full.
+        """
+        shape = (window.size.height, window.size.width)
+        if labels.dtype != np.uint8 or labels.shape != shape:
+            raise OutputError(
+                f"labels for {self._path} must be uint8 of {shape}, got {labels.dtype} of "
+                f"{labels.shape}"
+            )
+        self._put(window, labels[np.newaxis])
 
 
 def _tags(class_names: Sequence[str]) -> dict[str, str]:

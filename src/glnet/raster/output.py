@@ -1,5 +1,6 @@
 """Results that appear whole or not at all: written beside their place, checked, then renamed."""
 
+import glob
 import os
 import secrets
 import shutil
@@ -46,6 +47,12 @@ def partial_file(path: Path) -> Iterator[Path]:
         yield partial
     finally:
         remove(partial)
+
+
+def remove_partials_of(path: Path) -> None:
+    """Remove what killed processes have left beside ``path``; no other may be writing it."""
+    for partial in path.parent.glob(f".{glob.escape(path.name[:40])}.????????.partial*"):
+        partial.unlink(missing_ok=True)
 
 
 def publish(partial: Path, path: Path, overwrite: bool) -> None:

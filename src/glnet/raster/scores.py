@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 from rasterio.enums import Resampling
 
 from glnet.errors import OutputError
-from glnet.geometry import Size
+from glnet.geometry import Size, Window
 from glnet.raster.formats import TIFF_SUFFIXES, Content, Format
 from glnet.raster.output import check_destination
 from glnet.raster.protocol import Georeference
-from glnet.raster.strip_writer import Bytes, StripWriter
+from glnet.raster.tile_writer import Bytes, TileWriter
 
 SCORE_SUFFIXES = TIFF_SUFFIXES
 
@@ -30,12 +30,12 @@ CONFIDENCE = "confidence"
 """What the band of the winning class's probability is called."""
 
 
-class ScoreWriter(StripWriter):
+class ScoreWriter(TileWriter):
     """Writes probabilities from the top down; the file appears, checked, when the block ends well.
 
     A probability p is stored as the byte round(254 p), with the scale 1/254, so that programs which
-    obey a band's scale show 0..1; 255 is nodata. See `StripWriter` for how, and for the memory:
-    `buffer_bytes`, besides GDAL's. Overviews hold means, nodata not counted.
+    obey a band's scale show 0..1; 255 is nodata. See `TileWriter` for how, and for the memory:
+    that of `TileWriter`. Overviews hold means, nodata not counted.
 
     Args:
         path: Where to, ".tif" or ".tiff".
@@ -103,6 +103,21 @@ class ScoreWriter(StripWriter):
                 f"scores for {self._path} must be ({bands}, rows, {width}), got {encoded.shape}"
             )
         self._append(encoded)
+
+    def write_window(self, window: Window, encoded: Bytes) -> None:
+        """Write what `encode_scores` has made of a window whose edges are those of tiles, once.
+
+        Raises:
+            OutputError: If called outside the with block, with another dtype or shape, with other
+                edges, or if the disk is full.
+        """
+        shape = (self._content.bands, window.size.height, window.size.width)
+        if encoded.dtype != np.uint8 or encoded.shape != shape:
+            raise OutputError(
+                f"encoded scores for {self._path} must be uint8 of {shape}, got {encoded.dtype} of "
+                f"{encoded.shape}"
+            )
+        self._put(window, encoded)
 
 
 def encode_scores(

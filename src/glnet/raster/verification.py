@@ -5,10 +5,11 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 from rasterio.io import DatasetReader
 from rasterio.windows import Window as FileWindow
 
-from glnet.geometry import Size, Window, strips
+from glnet.geometry import Size, Window, blocks, strips
 from glnet.raster.category_names import is_cut_short
 from glnet.raster.formats import Content, overview_factors
 from glnet.raster.gdal import gdal_settings, open_dataset
@@ -16,6 +17,27 @@ from glnet.raster.protocol import Georeference, Pixels
 
 PNG_END = b"IEND\xaeB`\x82"
 """The last chunk of every PNG: its type and checksum; no pixel would miss it."""
+
+
+class Checksum:
+    """Of all pixels of a raster, the same in whichever order its tiles come: their CRCs, mixed.
+
+    Args:
+        size: Of the raster.
+        tile: The side of its tiles.
+    """
+
+    def __init__(self, size: Size, tile: int) -> None:
+        self._size = size
+        self._tile = tile
+        self.value = 0
+
+    def add(self, window: Window, pixels: Pixels) -> None:
+        """Add (bands, rows, columns) of a window whose edges are those of tiles, once."""
+        for block in blocks(window.size, self._tile):
+            place = f"{window.row + block.row},{window.column + block.column}:".encode()
+            part = np.ascontiguousarray(pixels[:, *block.slices])
+            self.value ^= zlib.crc32(part.data, zlib.crc32(place))
 
 
 def fault_of_png(
@@ -39,7 +61,7 @@ def fault_of_geotiff(
         size: Height and width it must have.
         georeference: What must not be lost of its place; GDAL may say the same in other words.
         content: What its bands mean.
-        checksum: CRC-32 of its strips of ``content.tile`` rows, (bands, rows, width), in turn.
+        checksum: The `Checksum` of its pixels.
 
     Raises:
         RasterError: If it cannot be opened; what else is in `GDAL_ERRORS` if it is damaged.
@@ -64,7 +86,7 @@ def fault_of_overviews(path: Path, size: Size, content: Content) -> str | None:
         with open_dataset(path, overview_level=level) as overview:
             if _lacks_tile(overview):
                 return "an overview is cut short"
-            for _ in _strips_of(overview, content.tile):
+            for _ in _parts_of(overview, content.tile):
                 pass  # Reading is what tells.
     return None
 
@@ -77,10 +99,10 @@ def _fault(
     with open_dataset(path) as dataset:
         if (dataset.height, dataset.width) != (size.height, size.width):
             return f"it has {dataset.height}x{dataset.width} pixels"
-        found = 0
-        for pixels in _strips_of(dataset, content.tile):
-            found = zlib.crc32(pixels.data, found)
-        if found != checksum:
+        found = Checksum(size, content.tile)
+        for window, pixels in _parts_of(dataset, content.tile):
+            found.add(window, pixels)
+        if found.value != checksum:
             return "the file does not hold what was written to it"
         if _has_lost_its_place(dataset, georeference) or not (
             content.tags.items() <= dataset.tags().items()
@@ -89,9 +111,11 @@ def _fault(
     return None
 
 
-def _strips_of(dataset: DatasetReader, tile: int) -> Iterator[Pixels]:
-    for strip in strips(Size(dataset.height, dataset.width), tile):
-        yield dataset.read(window=_file_window(strip))
+def _parts_of(dataset: DatasetReader, tile: int) -> Iterator[tuple[Window, Pixels]]:
+    """Tiles where the file has them; whole rows of a PNG, which is read from the top down."""
+    size = Size(dataset.height, dataset.width)
+    for window in blocks(size, tile) if dataset.profile["tiled"] else strips(size, tile):
+        yield window, dataset.read(window=_file_window(window))
 
 
 def _file_window(window: Window) -> FileWindow:

@@ -1,6 +1,5 @@
-"""8-bit rasters on disk, written strip by strip: what label maps and scores have in common."""
+"""8-bit rasters on disk, written by rows or tiles: what label maps and scores have in common."""
 
-import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -13,7 +12,7 @@ from rasterio.io import DatasetWriter
 from rasterio.windows import Window as FileWindow
 
 from glnet.errors import OutputError
-from glnet.geometry import Size
+from glnet.geometry import Size, Window
 from glnet.raster.category_names import add_category_names
 from glnet.raster.formats import (
     Content,
@@ -22,30 +21,27 @@ from glnet.raster.formats import (
     copy_as_cog,
     copy_as_png,
     create_geotiff,
-    tile_side,
 )
 from glnet.raster.gdal import GDAL_ERRORS, reading_settings, reason
 from glnet.raster.output import partial_file, publish, write_error
 from glnet.raster.protocol import Georeference
-from glnet.raster.verification import fault_of_geotiff, fault_of_overviews, fault_of_png
+from glnet.raster.verification import Checksum, fault_of_geotiff, fault_of_overviews, fault_of_png
 
 Bytes = NDArray[np.uint8]
 
 
-def buffer_bytes(size: Size, bands: int = 1) -> int:
-    """Host memory of the rows that a writer keeps until they fill a row of tiles."""
-    return bands * min(tile_side(bands), size.height) * size.width
+class TileWriter:
+    """Writes bytes, in rows or in tiles; the file appears, checked, when the with block ends well.
 
-
-class StripWriter:
-    """Writes bytes from the top down; the file appears, checked, when the with block ends well.
+    Either rows come from the top down, any number at a time, or windows whose edges are those of
+    tiles, in any order, each once.
 
     GeoTIFFs have tiles of 512 px (256 for up to eight bands, 128 for more), DEFLATE, overviews down
     to one tile, and are BigTIFFs where needed. A COG or PNG is made from such a file, so both take
     room on the disk meanwhile. What a file has no place for lies beside it in ".aux.xml": the
     georeference of a PNG, and a coordinate system that cannot be said in a GeoTIFF's keys.
 
-    Host memory: `buffer_bytes`, and what GDAL takes, whatever the height.
+    Host memory: what GDAL takes, and for rows those of one row of tiles; whatever the size else.
 
     If the block ends in an exception of any kind, nothing is left behind. What was written is read
     back and compared, as GDAL does not tell of a disk that is full when a file is closed.
@@ -79,11 +75,11 @@ class StripWriter:
         self._stack = ExitStack()
         self._partial = path
         self._dataset: DatasetWriter | None = None
-        rows = min(content.tile, size.height)
-        self._buffer = np.empty((content.bands, rows, size.width), dtype=np.uint8)
+        self._buffer: Bytes | None = None
         self._rows_buffered = 0
         self._rows_written = 0
-        self._checksum = 0
+        self._pixels_written = 0
+        self._checksum = Checksum(size, content.tile)
 
     def __enter__(self) -> Self:
         if self._is_used:
@@ -122,27 +118,57 @@ class StripWriter:
             raise OutputError(
                 f"{self._path} has {self._rows_left} rows left to write, got {pixels.shape[1]}"
             )
+        if self._buffer is None:
+            rows = min(self._content.tile, self._size.height)
+            self._buffer = np.empty((self._content.bands, rows, self._size.width), dtype=np.uint8)
         while pixels.shape[1]:
-            rows = pixels[:, : self._buffer.shape[1] - self._rows_buffered]
-            stop = self._rows_buffered + rows.shape[1]
-            self._buffer[:, self._rows_buffered : stop] = rows
+            part = pixels[:, : self._buffer.shape[1] - self._rows_buffered]
+            stop = self._rows_buffered + part.shape[1]
+            self._buffer[:, self._rows_buffered : stop] = part
             self._rows_buffered = stop
-            pixels = pixels[:, rows.shape[1] :]
+            pixels = pixels[:, part.shape[1] :]
             if self._rows_buffered == self._buffer.shape[1] or self._rows_left == 0:
-                self._flush()
+                self._flush(self._buffer)
+
+    def _put(self, window: Window, pixels: Bytes) -> None:
+        """Write (bands, rows, columns) where they belong.
+
+        Raises:
+            OutputError: If called outside the with block, if the window's edges are not those of
+                tiles, or if the disk is full.
+        """
+        dataset, tile, size = self._opened(), self._content.tile, self._size
+        ends = ((window.row_stop, size.height), (window.column_stop, size.width))
+        is_aligned = window.row % tile == 0 == window.column % tile and all(
+            stop == length or (stop < length and stop % tile == 0) for stop, length in ends
+        )
+        if not is_aligned:
+            raise OutputError(
+                f"{self._path} is written in windows whose edges are multiples of {tile} or its own"
+                f" ({size}), got {window}"
+            )
+        place = FileWindow(window.column, window.row, window.size.width, window.size.height)
+        with self._writing():
+            dataset.write(pixels, window=place)
+        self._checksum.add(window, pixels)
+        self._pixels_written += window.size.area
 
     @property
     def _rows_left(self) -> int:
         return self._size.height - self._rows_written - self._rows_buffered
 
-    def _flush(self) -> None:
+    @property
+    def _missing(self) -> str:
+        """What was expected, and what came."""
+        if self._pixels_written == self._rows_written * self._size.width:
+            return f"{self._size.height} rows, got only {self._size.height - self._rows_left}"
+        return f"{self._size.area} pixels, got only {self._pixels_written}"
+
+    def _flush(self, buffer: Bytes) -> None:
         """Write the buffered rows: whole rows of tiles, except at the bottom."""
-        rows = np.ascontiguousarray(self._buffer[:, : self._rows_buffered])
-        place = FileWindow(0, self._rows_written, self._size.width, self._rows_buffered)
-        with self._writing():
-            self._opened().write(rows, window=place)
-        self._checksum = zlib.crc32(rows.data, self._checksum)
-        self._rows_written += self._rows_buffered
+        rows = Size(self._rows_buffered, self._size.width)
+        self._put(Window(self._rows_written, 0, rows), buffer[:, : rows.height])
+        self._rows_written += rows.height
         self._rows_buffered = 0
 
     def _opened(self) -> DatasetWriter:
@@ -151,12 +177,10 @@ class StripWriter:
         return self._dataset
 
     def _finish(self) -> None:
-        if self._rows_left:
-            got = self._size.height - self._rows_left
+        self._buffer = None  # Gives its room to what is read back.
+        if self._pixels_written < self._size.area:
             self._abandon()
-            raise OutputError(f"{self._path} needs {self._size.height} rows, got only {got}")
-        # Reading back takes as much memory once more.
-        self._buffer = self._buffer[:, :0].copy()
+            raise OutputError(f"{self._path} needs {self._missing}")
         with self._writing():
             self._close()
             if self._format is not Format.PNG:
@@ -181,7 +205,7 @@ class StripWriter:
             add_category_names(partial, self._content.category_names)
         find_fault = fault_of_png if self._format is Format.PNG else fault_of_geotiff
         self._refuse(
-            find_fault(partial, self._size, self._georeference, self._content, self._checksum)
+            find_fault(partial, self._size, self._georeference, self._content, self._checksum.value)
         )
         publish(partial, self._path, self._overwrite)
 

@@ -1,0 +1,413 @@
+"""What a run over one image has done, on disk, so that it can go on after it was stopped.
+
+Beside the result lies ``<result>.unfinished`` until the result is there: scores that wait, the
+thumbnails, the merger's sums, and ``journal.json``, which says up to where all of that is good. It
+is written last, and replaced whole, so what it says is true whenever the process or the machine
+stops.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from filelock import FileLock, Timeout
+from numpy.typing import NDArray
+from torch import Tensor
+
+from glnet.errors import OutputError
+from glnet.inference.passes import Position
+from glnet.inference.scratch import PatchScores, ScoreFile, ScoreShape, Scratch
+from glnet.model.answers import Answer
+from glnet.raster.output import partial_file, write_error
+
+ENDING = ".unfinished"
+JOURNAL, LOCK = "journal.json", "lock"
+FORMAT = 1
+
+SECONDS_BETWEEN_NOTES = 30.0
+"""At least; and `PAUSE_SHARE` times as long as a note takes."""
+
+PAUSE_SHARE = 20
+
+SPARE_BYTES = 1 << 26
+"""How far scores move when the far part is added (`ScoreFile`): so often that is noted."""
+
+
+@dataclass
+class _Unit:
+    """What is known of one raster: a region, laid in one way."""
+
+    position: Position = field(default_factory=Position)
+    frames: dict[str, list[int]] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "phase": self.position.phase,
+            "done": self.position.done,
+            "added": self.position.added,
+            "skipped": sorted(self.position.skipped),
+            "holed": sorted(self.position.holed),
+            "frames": self.frames,
+        }
+
+    @classmethod
+    def from_dict(cls, of: Mapping[str, Any]) -> Self:
+        position = Position(
+            of["phase"], of["done"], of["added"], frozenset(of["skipped"]), frozenset(of["holed"])
+        )
+        return cls(position, of["frames"])
+
+
+class Scores:
+    """The files of scores of one run, made when they are needed.
+
+    Args:
+        units: How many rasters there are: regions, each laid in so many ways.
+        patches: Of each.
+        batch: How many patches are moved at once.
+        folder: Where; the system's temporary one if None.
+        is_kept: Whether files have names and outlast this process.
+    """
+
+    def __init__(
+        self, units: int, patches: int, batch: int, folder: Path | None, *, is_kept: bool = False
+    ) -> None:
+        self._units = units
+        self._patches = patches
+        self._batch = batch
+        self._folder = folder
+        self._is_kept = is_kept
+        self._files: dict[Answer, ScoreFile] = {}
+
+    def section(
+        self, unit: int, answer: Answer, frame: Sequence[int], position: Position | None = None
+    ) -> Scratch:
+        """The place for a unit's scores of an answer.
+
+        Raises:
+            OutputError: If the folder is not writable or the disk is full.
+        """
+        if answer not in self._files:
+            shape = _shape(answer, self._units, self._patches, self._batch, frame)
+            if not self._is_kept:
+                shape = shape._replace(spare=0)  # Nobody will move them a second time.
+            self._files[answer] = ScoreFile(shape, self._folder, self._name(answer))
+        added = 0 if position is None else position.added
+        return self._files[answer].section(unit, frame, added)
+
+    def require(self, answer: Answer) -> None:
+        """Refuse to go on without a file that was there.
+
+        Raises:
+            OutputError: If it is gone.
+        """
+        place = (self._folder or Path()) / (self._name(answer) or "")
+        if not place.is_file():
+            raise OutputError(
+                f"the scratch file {place} is gone, so this run cannot be resumed; start it again "
+                "without --resume, with --overwrite"
+            )
+
+    def flush(self) -> None:
+        """Have everything on the disk when this returns."""
+        for file in self._files.values():
+            file.flush()
+
+    def close(self) -> None:
+        """Close the files; those without a name vanish."""
+        for file in self._files.values():
+            file.close()
+
+    def _name(self, answer: Answer) -> str | None:
+        return f"scores-{answer.value}.bin" if self._is_kept else None
+
+
+def score_bytes(answer: Answer, units: int, patches: int, batch: int, frame: Sequence[int]) -> int:
+    """What the file of an answer's scores takes, see `Scores`; ``frame`` is (K, h, w)."""
+    return _shape(answer, units, patches, batch, frame).bytes
+
+
+def _shape(
+    answer: Answer, units: int, patches: int, batch: int, frame: Sequence[int]
+) -> ScoreShape:
+    numbers = torch.Size(frame).numel()
+    if answer is Answer.GLOBAL:
+        return ScoreShape(units, 1, numbers, 0)
+    # Only the aggregated scores have a far part.
+    spare = min(patches, max(batch, SPARE_BYTES // (4 * numbers)))
+    return ScoreShape(units, patches, numbers, spare if answer is Answer.AGGREGATED else 0)
+
+
+class Journal:
+    """The notes of one run over one image.
+
+    Args:
+        output: The result that the run is for.
+        facts: What the run depends on, plain values: the image, the model, the settings.
+        scratch: The folder for scores, if not beside the result.
+
+    Raises:
+        OutputError: If another process works on this result, or the folder cannot be made.
+    """
+
+    def __init__(self, output: Path, facts: Mapping[str, Any], scratch: Path | None = None) -> None:
+        self.folder = unfinished_beside(output)
+        self._output = output
+        self._facts = json.loads(json.dumps(facts))
+        self._scratch = scratch
+        self._units: list[_Unit] = []
+        self._sums: str | None = None
+        self._next_note = time.monotonic() + SECONDS_BETWEEN_NOTES
+        try:
+            self.folder.mkdir(exist_ok=True)
+            self._lock = FileLock(self.folder / LOCK, timeout=0)
+            self._lock.acquire()
+        except Timeout as error:
+            raise OutputError(
+                f"another run is writing {output}; wait for it, or choose another output"
+            ) from error
+        except OSError as error:
+            raise write_error(self.folder, error.strerror or str(error)) from error
+
+    @property
+    def scores_folder(self) -> Path:
+        """Where scores wait."""
+        return self.folder if self._scratch is None else self._scratch / _scratch_name(self._output)
+
+    @property
+    def has_notes(self) -> bool:
+        """Whether there is something to go on from."""
+        return (self.folder / JOURNAL).is_file()
+
+    def start(self) -> None:
+        """Forget what was there and begin anew.
+
+        Raises:
+            OutputError: If the folder for scores cannot be made.
+        """
+        for file in self.folder.iterdir():
+            if file.name != LOCK:
+                file.unlink()
+        self._units = []
+        try:
+            self.scores_folder.mkdir(exist_ok=True)
+            for file in self.scores_folder.glob("scores-*.bin"):
+                file.unlink()
+        except OSError as error:
+            raise write_error(self.scores_folder, error.strerror or str(error)) from error
+
+    def resume(self) -> None:
+        """Go on from what was noted.
+
+        Raises:
+            OutputError: If it does not belong to this run, or cannot be read.
+        """
+        path = self.folder / JOURNAL
+        try:
+            noted = json.loads(path.read_text())
+            if noted["format"] != FORMAT:
+                raise ValueError(f"format {noted['format']}, expected {FORMAT}")
+            facts = noted["facts"]
+            self._units = [_Unit.from_dict(of) for of in noted["units"]]
+            self._sums = noted["sums"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise OutputError(
+                f"the journal {path} cannot be read ({error}); start again without --resume, with "
+                "--overwrite"
+            ) from error
+        others = [key for key in {**facts, **self._facts} if facts.get(key) != self._facts.get(key)]
+        if others:
+            key = others[0]
+            raise OutputError(
+                f"the unfinished run of {self._output} was another one: {key} was "
+                f"{facts.get(key)}, is {self._facts.get(key)}; start again without --resume, with "
+                "--overwrite"
+            )
+
+    def log(self, unit: int, scores: Scores) -> "UnitLog":
+        """The notes of one unit; units come in order."""
+        while len(self._units) <= unit:
+            self._units.append(_Unit())
+        return UnitLog(self, unit, self._units[unit], scores)
+
+    def note(self, unit: int, sums: Sequence[Tensor], scores: Scores, *, must: bool) -> None:
+        """Write down how far the run is, once scores and sums are on the disk.
+
+        Raises:
+            OutputError: If the disk is full; what was noted before is still good.
+        """
+        begin = time.monotonic()
+        if not must and begin < self._next_note:
+            return
+        before, position = self._sums, self._units[unit].position
+        try:
+            scores.flush()
+            self._sums = None
+            if sums:
+                self._sums = f"sums-{unit}-{position.phase.replace(' ', '-')}-{position.done}.bin"
+                _write_arrays(self.folder / self._sums, [of.cpu().numpy() for of in sums])
+            elif position.phase == "global part":
+                self._sums = before  # They are needed until this phase ends.
+            self._write()
+            if before is not None and before != self._sums:
+                (self.folder / before).unlink(missing_ok=True)
+        except OSError as error:
+            raise write_error(self.folder, error.strerror or str(error)) from error
+        took = time.monotonic() - begin
+        self._next_note = time.monotonic() + max(SECONDS_BETWEEN_NOTES, PAUSE_SHARE * took)
+
+    def sums(self) -> list[Tensor]:
+        """The merger's sums as last noted.
+
+        Raises:
+            OutputError: If they are gone.
+        """
+        path = self.folder / (self._sums or "sums")
+        try:
+            return [torch.from_numpy(of) for of in _read_arrays(path)]
+        except (OSError, ValueError) as error:
+            raise OutputError(
+                f"{path} cannot be read ({error}), so this run cannot be resumed; start it again "
+                "without --resume, with --overwrite"
+            ) from error
+
+    def remembered(self, name: str, make: Callable[[], NDArray[np.float32]]) -> NDArray[np.float32]:
+        """An array that is made once per run, such as a thumbnail."""
+        path = self.folder / f"{name}.npy"
+        if path.is_file():
+            found: NDArray[np.float32] = np.load(path, allow_pickle=False)
+            return found
+        made = make()
+        with partial_file(path) as partial:
+            with partial.open("wb") as file:
+                np.save(file, made)
+            partial.replace(path)
+        return made
+
+    def forget(self, name: str) -> None:
+        """An array is not needed any more."""
+        (self.folder / f"{name}.npy").unlink(missing_ok=True)
+
+    def leave(self) -> None:
+        """Leave everything as it was found; nothing, if there was nothing."""
+        if not any(file.name != LOCK for file in self.folder.iterdir()):
+            shutil.rmtree(self.folder, ignore_errors=True)
+        self._lock.release()
+
+    def close(self, *, is_kept: bool) -> None:
+        """Let another run go on here, if anything was noted; else leave nothing."""
+        is_kept = is_kept and self.has_notes
+        if not is_kept and self._scratch is not None:
+            shutil.rmtree(self.scores_folder, ignore_errors=True)
+        if not is_kept:
+            shutil.rmtree(self.folder, ignore_errors=True)
+        self._lock.release()
+
+    def _write(self) -> None:
+        path = self.folder / JOURNAL
+        noted = {
+            "format": FORMAT,
+            "facts": self._facts,
+            "units": [of.to_dict() for of in self._units],
+            "sums": self._sums,
+        }
+        with partial_file(path) as partial:
+            with partial.open("w") as file:
+                json.dump(noted, file)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(path)
+
+
+class UnitLog:
+    """The notes of one unit: a `Log` for its passes, which also remembers where its scores are."""
+
+    def __init__(self, journal: Journal, unit: int, state: _Unit, scores: Scores) -> None:
+        self._journal = journal
+        self._unit = unit
+        self._state = state
+        self._scores = scores
+
+    @property
+    def position(self) -> Position:
+        """Where to start."""
+        return self._state.position
+
+    def kept(self) -> dict[Answer, PatchScores]:
+        """The places for scores that were made before.
+
+        Raises:
+            OutputError: If they are gone.
+        """
+        found: dict[Answer, PatchScores] = {}
+        for name, frame in self._state.frames.items():
+            self._scores.require(Answer(name))
+            found[Answer(name)] = self._scores.section(
+                self._unit, Answer(name), frame, self.position
+            )
+        return found
+
+    def keep(self, answer: Answer, frame: Sequence[int]) -> Scratch:
+        """A new place for scores.
+
+        Raises:
+            OutputError: If there is no room for it.
+        """
+        self._state.frames[answer.value] = list(frame)
+        return self._scores.section(self._unit, answer, frame)
+
+    def sums(self) -> list[Tensor]:
+        """The merger's sums as they were noted."""
+        return self._journal.sums()
+
+    def note(self, position: Position, sums: Sequence[Tensor], *, must: bool = False) -> None:
+        """Note where the passes are, unless it was done a short while ago.
+
+        Raises:
+            OutputError: If the disk is full; what was noted before is still good.
+        """
+        self._state.position = position
+        self._journal.note(self._unit, sums, self._scores, must=must)
+
+    def thumbnail(self, make: Callable[[], NDArray[np.float32]]) -> NDArray[np.float32]:
+        """The thumbnail, read once."""
+        return self._journal.remembered(f"thumbnail-{self._unit}", make)
+
+    def forget_thumbnail(self) -> None:
+        """It is not needed any more."""
+        self._journal.forget(f"thumbnail-{self._unit}")
+
+
+def unfinished_beside(output: Path) -> Path:
+    """Where the notes of a run that makes this result are."""
+    return output.with_name(output.name + ENDING)
+
+
+def _scratch_name(output: Path) -> str:
+    """One folder per result, also where results of the same name come from several folders."""
+    mark = hashlib.sha256(str(output.absolute()).encode()).hexdigest()[:8]
+    return f"{output.name}.{mark}{ENDING}"
+
+
+def _write_arrays(path: Path, arrays: Sequence[NDArray[np.float32]]) -> None:
+    with path.open("wb") as file:
+        for array in arrays:
+            np.save(file, array)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _read_arrays(path: Path) -> list[NDArray[np.float32]]:
+    found = []
+    with path.open("rb") as file:
+        while file.peek(1):
+            found.append(np.load(file, allow_pickle=False))
+    return found

@@ -1,0 +1,318 @@
+"""One image on disk becomes its results: checked, predicted, written, resumable all the while."""
+
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+import glnet
+from glnet.errors import OutputError, RasterError
+from glnet.geometry import blocks
+from glnet.inference.answering import NODATA_LABEL, Answered, Answerer, Wanted
+from glnet.inference.forming import Formed
+from glnet.inference.jobs import Job, check_job
+from glnet.inference.journal import Journal, unfinished_beside
+from glnet.inference.machine import (
+    explained_memory,
+    forget_peak_device_bytes,
+    peak_device_bytes,
+    peak_host_bytes,
+)
+from glnet.inference.overlapping import made_ahead
+from glnet.inference.predictor import Predictor
+from glnet.inference.regions import Regions, regions_of
+from glnet.inference.report import SegmentReport
+from glnet.inference.settings import Progress, Settings
+from glnet.inference.streaming import Prediction, answers_of, blending_of, predict
+from glnet.inference.tally import Tally
+from glnet.raster import (
+    CONFIDENCE,
+    LABEL_TILE,
+    LabelWriter,
+    Raster,
+    ScoreWriter,
+    open_raster,
+    write_picture,
+)
+from glnet.raster.output import remove_partials_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rules:
+    """What may happen to files that are there already.
+
+    Attributes:
+        overwrite: Whether results that are there are replaced, and an unfinished run forgotten.
+        resume: Whether an unfinished run goes on.
+    """
+
+    overwrite: bool = False
+    resume: bool = False
+
+
+def segment_scene(
+    job: Job,
+    predictor: Predictor,
+    rules: Rules,
+    progress: Progress,
+) -> SegmentReport:
+    """Write all results of an image.
+
+    Args:
+        job: From where to where.
+        predictor: The model and the settings.
+        rules: What may happen to files that are there already.
+        progress: Told as the passes and the writing go on.
+
+    Raises:
+        OutputError: If a result cannot be written there (found out before the work), or the disk
+            is full, or there is an unfinished run that may be neither resumed nor forgotten.
+        RasterError: If the image cannot be opened or read, or has changed meanwhile.
+        InputMismatchError: If the image has another number of bands than the model takes.
+        ConfigurationError: If there is no such device, or not enough memory.
+    """
+    begin = time.perf_counter()
+    forget_peak_device_bytes(predictor.settings.device)
+    with (
+        explained_memory(str(job.image), predictor.settings),
+        open_raster(job.image) as raster,
+    ):
+        check_job(job, overwrite=rules.overwrite)
+        identity = _identity(job.image)
+        settings, formed = predictor.fitted(raster)
+        regions = regions_of(raster.size, predictor.model.config, settings.regions)
+        facts = _facts(job, raster, identity, predictor, settings, regions)
+        journal, was_resumed = _opened_journal(job, facts, settings, rules)
+        try:
+            scene = _Scene(job, raster, predictor, settings, formed, regions)
+            with explained_memory(str(job.image), settings):
+                tally = scene.run(journal, rules, progress, identity)
+        except BaseException:
+            journal.close(is_kept=True)
+            raise
+        journal.close(is_kept=False)
+    return scene.report(tally, time.perf_counter() - begin, was_resumed=was_resumed)
+
+
+def is_finished(job: Job) -> bool:
+    """Whether the results of an image are there, and nothing of it is left to resume."""
+    return all(of.is_file() for of in job.results) and not unfinished_beside(job.output).exists()
+
+
+class _Scene:
+    """What one image's segmentation needs."""
+
+    def __init__(
+        self,
+        job: Job,
+        raster: Raster,
+        predictor: Predictor,
+        settings: Settings,
+        formed: Formed,
+        regions: Regions,
+    ) -> None:
+        self._job = job
+        self._raster = raster
+        self._model = predictor.model
+        self._settings = settings
+        self._formed = formed
+        self._regions = regions
+        self._wanted = Wanted(
+            confidence=job.confidence is not None, probabilities=job.probabilities is not None
+        )
+
+    def run(
+        self,
+        journal: Journal,
+        rules: Rules,
+        progress: Progress,
+        identity: Mapping[str, object],
+    ) -> Tally:
+        """Predict and write; results appear if the image is what it was (`_identity`)."""
+        job, raster, model = self._job, self._raster, self._model
+        tally = Tally(raster, [info.name for info in model.config.classes])
+        with (
+            predict(
+                model, raster, self._settings, (), progress, self._formed.form, journal=journal
+            ) as prediction,
+            ExitStack() as files,
+        ):
+            write = self._writers(files, rules.overwrite)
+            tiles = sum(1 for _ in blocks(raster.size, LABEL_TILE))
+            with closing(self._answers(prediction)) as answers:
+                for number, found in enumerate(answers, start=1):
+                    write(found)
+                    tally.add(found.window, found.labels)
+                    progress("writing", number, tiles)
+            if _identity(job.image) != identity:
+                raise RasterError(
+                    f"{job.image} has changed while it was read; segment it again once it is whole"
+                )
+        if job.overlay is not None:
+            picture = tally.picture.over(raster, [info.color for info in model.config.classes])
+            write_picture(job.overlay, picture, rules.overwrite)
+        return tally
+
+    def _answers(self, prediction: Prediction) -> Generator[Answered]:
+        """The model's own answer, tile by tile."""
+        answerer = Answerer(
+            prediction,
+            self._raster,
+            answers_of(self._model)[-1],
+            self._wanted,
+            torch.device(self._settings.device),
+        )
+        return made_ahead(
+            answerer.answered, blocks(self._raster.size, LABEL_TILE), self._settings.ahead
+        )
+
+    def _writers(self, files: ExitStack, overwrite: bool) -> Callable[[Answered], None]:
+        """Opens all files of results; they appear when ``files`` ends well."""
+        job, raster, classes = self._job, self._raster, self._model.config.classes
+        names = [info.name for info in classes]
+        labels = files.enter_context(
+            LabelWriter(
+                job.output,
+                raster.size,
+                raster.georeference,
+                [info.color for info in classes],
+                names,
+                NODATA_LABEL if raster.has_mask else None,
+                cog=job.cog,
+                overwrite=overwrite,
+            )
+        )
+
+        def scores(path: Path | None, bands: Sequence[str]) -> ScoreWriter | None:
+            if path is None:
+                return None
+            return files.enter_context(
+                ScoreWriter(
+                    path,
+                    raster.size,
+                    raster.georeference,
+                    bands,
+                    cog=job.cog,
+                    overwrite=overwrite,
+                )
+            )
+
+        confidence = scores(job.confidence, [CONFIDENCE])
+        probabilities = scores(job.probabilities, names)
+
+        def write(found: Answered) -> None:
+            labels.write_window(found.window, found.labels)
+            if confidence is not None and found.confidence is not None:
+                confidence.write_window(found.window, found.confidence)
+            if probabilities is not None and found.probabilities is not None:
+                probabilities.write_window(found.window, found.probabilities)
+
+        return write
+
+    def report(self, tally: Tally, seconds: float, *, was_resumed: bool) -> SegmentReport:
+        """How it went."""
+        job, model, settings, size = self._job, self._model, self._settings, self._raster.size
+        has_patches = model.network.local is not None
+        per_region = len(model.config.framing.grid(self._regions.grid.patch))
+        return SegmentReport(
+            image=str(job.image),
+            output=str(job.output),
+            overlay=_name(job.overlay),
+            confidence=_name(job.confidence),
+            probabilities=_name(job.probabilities),
+            vector=_name(job.vector),
+            height=size.height,
+            width=size.width,
+            patches=per_region * len(self._regions.grid) if has_patches else 0,
+            classes=tally.classes,
+            nodata_pixels=tally.nodata_pixels,
+            area_basis=tally.area_basis,
+            seconds=seconds,
+            megapixels_per_second=size.area / 1e6 / seconds,
+            peak_host_bytes=peak_host_bytes(),
+            peak_device_bytes=peak_device_bytes(settings.device),
+            device=settings.device,
+            precision=settings.precision,
+            patch_batch=settings.patch_batch,
+            turns=settings.turns,
+            context=self._regions.why,
+            blending=blending_of(model.config, settings),
+            resumed=was_resumed,
+            form=self._formed.name,
+            note=self._formed.note,
+        )
+
+
+def _name(path: Path | None) -> str | None:
+    return None if path is None else str(path)
+
+
+def _opened_journal(
+    job: Job,
+    facts: Mapping[str, object],
+    settings: Settings,
+    rules: Rules,
+) -> tuple[Journal, bool]:
+    """The journal of this run, and whether it goes on from an unfinished one.
+
+    Raises:
+        OutputError: If there is one that may be neither resumed nor forgotten, or another process
+            works on it.
+    """
+    journal = Journal(job.output.absolute(), facts, settings.scratch)
+    try:
+        for result in job.results:
+            remove_partials_of(result.absolute())
+        if not journal.has_notes or (rules.overwrite and not rules.resume):
+            journal.start()
+            return journal, False
+        if not rules.resume:
+            raise OutputError(
+                f"{journal.folder} holds an unfinished run of {job.output}; go on with --resume, "
+                "or start again with --overwrite"
+            )
+        journal.resume()
+    except BaseException:
+        journal.leave()
+        raise
+    return journal, True
+
+
+def _identity(image: str | Path) -> dict[str, object]:
+    """What changes when an image file does; nothing is known of files on servers."""
+    path = Path(image)
+    if not path.is_file():
+        return {}
+    status = path.stat()
+    return {"image's bytes": status.st_size, "image's time of change": status.st_mtime_ns}
+
+
+def _facts(
+    job: Job,
+    raster: Raster,
+    identity: Mapping[str, object],
+    predictor: Predictor,
+    settings: Settings,
+    regions: Regions,
+) -> dict[str, object]:
+    """What a run depends on, by names that go into a message."""
+    grid = regions.grid
+    return {
+        "version of glnet": glnet.__version__,
+        "version of torch": torch.__version__,
+        "image": str(Path(job.image).absolute()),
+        **identity,
+        "image's size": str(raster.size),
+        "number of bands": raster.bands,
+        "model": predictor.digest(),
+        "device": settings.device,
+        "precision": settings.precision,
+        "patch batch": settings.patch_batch,
+        "test-time augmentation": settings.turns,
+        "form": settings.collapse,
+        "blending": blending_of(predictor.model.config, settings),
+        "regions": [list(grid.rows), list(grid.columns), str(grid.patch)],
+    }

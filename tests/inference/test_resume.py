@@ -1,0 +1,276 @@
+"""A run that was stopped goes on, and its result is that of a run that was not."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from glnet.errors import OutputError, RasterError
+from glnet.inference import journal, scene
+from glnet.inference.jobs import Extras
+from glnet.inference.regions import RegionRule
+from glnet.inference.scene import Rules
+from glnet.inference.scratch import ScoreFile
+from glnet.inference.segment import segment_file, segment_files
+from glnet.inference.settings import Settings
+from glnet.inference.streaming import predict
+from glnet.model.checkpoint import Model
+from tests.inference.pictures import picture
+from tests.model.tiny import tiny_model
+from tests.raster.raster_files import write_tiff
+
+ARCHITECTURES = ["bidirectional", "deep", "global only", "local only"]
+RESUMED = Rules(resume=True)
+
+
+class Stop(BaseException):
+    """The process ends here."""
+
+
+@pytest.fixture(autouse=True)
+def _everything_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal, "SECONDS_BETWEEN_NOTES", 0)
+    monkeypatch.setattr(journal, "PAUSE_SHARE", 0)
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    return write_tiff(tmp_path / "a.tif", np.moveaxis(picture(170, 140), 2, 0))
+
+
+def _stopping(calls: int) -> Callable[[str, int, int], None]:
+    """Progress that ends the process when it is told for so manieth time."""
+    told = []
+
+    def progress(phase: str, done: int, total: int) -> None:
+        told.append((phase, done, total))
+        if len(told) > calls:
+            raise Stop
+
+    return progress
+
+
+def _run(image: Path, output: Path, model: Model, how: Settings, **more: object) -> None:
+    segment_file(image, output, model, how, extras=EXTRAS, **more)  # type: ignore[arg-type]
+
+
+EXTRAS = Extras(confidence=True)
+ROOMY = Settings(patch_batch=2)
+REGIONS = Settings(patch_batch=2, regions=RegionRule(side=90), turns="flips")
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("how", [ROOMY, REGIONS], ids=["whole", "regions"])
+def test_a_run_goes_on_wherever_it_was_stopped(
+    image: Path, tmp_path: Path, architecture: str, how: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = tiny_model(architecture)
+    # So few that moved scores overwrite others soon.
+    monkeypatch.setattr(journal, "SPARE_BYTES", 1)
+    _run(image, tmp_path / "whole.tif", model, how)
+    expected = (tmp_path / "whole.tif").read_bytes()
+    output, stops = tmp_path / "b.tif", 0
+
+    for calls in range(500):
+        try:
+            # Every run gets a little further than the one before.
+            _run(image, output, model, how, rules=RESUMED, progress=_stopping(calls % 7))
+            break
+        except Stop:
+            stops += 1
+            assert not output.exists()
+
+    assert stops > (2 if architecture != "global only" else 0)
+    assert output.read_bytes() == expected
+    confidence = [tmp_path / f"{name}_confidence.tif" for name in ("whole", "b")]
+    assert confidence[0].read_bytes() == confidence[1].read_bytes()
+    assert not journal.unfinished_beside(output).exists()
+
+
+def test_what_was_done_is_not_done_again(image: Path, tmp_path: Path) -> None:
+    model, told = tiny_model(), []
+    with pytest.raises(Stop):
+        _run(image, tmp_path / "b.tif", model, ROOMY, progress=_stopping(4))
+
+    _run(
+        image,
+        tmp_path / "b.tif",
+        model,
+        ROOMY,
+        rules=RESUMED,
+        progress=lambda *step: told.append(step),
+    )
+
+    assert told[0][0] == "patches"
+    assert told[0][1] >= 6
+
+
+def _stopped(image: Path, output: Path, how: Settings = ROOMY) -> Path:
+    with pytest.raises(Stop):
+        _run(image, output, tiny_model(), how, progress=_stopping(4))
+    return journal.unfinished_beside(output)
+
+
+def test_an_unfinished_run_is_neither_forgotten_nor_resumed_unasked(
+    image: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "b.tif"
+    left = _stopped(image, output)
+    before = (left / journal.JOURNAL).read_bytes()
+
+    with pytest.raises(OutputError, match="go on with --resume, or start again with --overwrite"):
+        _run(image, output, tiny_model(), ROOMY)
+
+    assert (left / journal.JOURNAL).read_bytes() == before
+    _run(image, output, tiny_model(), ROOMY, rules=Rules(overwrite=True))
+    assert output.is_file()
+    assert not left.exists()
+
+
+def test_a_run_that_was_another_one_is_refused_with_what_differs(
+    image: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "b.tif"
+    left = _stopped(image, output)
+
+    with pytest.raises(OutputError, match="patch batch was 2, is 3"):
+        _run(image, output, tiny_model(), Settings(patch_batch=3), rules=RESUMED)
+    with pytest.raises(OutputError, match="blending was feathered, is uniform"):
+        _run(
+            image, output, tiny_model(), Settings(patch_batch=2, blending="uniform"), rules=RESUMED
+        )
+    other = tiny_model()
+    with torch.no_grad():
+        next(iter(other.network.parameters())).add_(1)
+    with pytest.raises(OutputError, match="model was"):
+        _run(image, output, other, ROOMY, rules=RESUMED)
+    os.utime(image, (1, 1))
+    with pytest.raises(OutputError, match="time of change was"):
+        _run(image, output, tiny_model(), ROOMY, rules=RESUMED)
+
+    assert (left / journal.JOURNAL).is_file()
+    assert not output.exists()
+
+
+def test_damaged_notes_are_refused_in_one_line(image: Path, tmp_path: Path) -> None:
+    output = tmp_path / "b.tif"
+    left = _stopped(image, output)
+    noted = (left / journal.JOURNAL).read_text()
+    for damaged in ("", "{", "[]", json.dumps(json.loads(noted) | {"format": 99})):
+        (left / journal.JOURNAL).write_text(damaged)
+        with pytest.raises(OutputError, match=r"journal .* cannot be read"):
+            _run(image, output, tiny_model(), ROOMY, rules=RESUMED)
+
+    (left / journal.JOURNAL).write_text(noted)
+    (left / "scores-aggregated.bin").unlink()
+    with pytest.raises(OutputError, match=r"scratch file .* is gone"):
+        _run(image, output, tiny_model(), ROOMY, rules=RESUMED)
+
+
+def test_lost_sums_are_refused_in_one_line(image: Path, tmp_path: Path) -> None:
+    output = tmp_path / "b.tif"
+    left = _stopped(image, output)
+    (sums,) = left.glob("sums-*")
+    sums.write_bytes(sums.read_bytes()[:-9])
+
+    with pytest.raises(OutputError, match="cannot be read"):
+        _run(image, output, tiny_model(), ROOMY, rules=RESUMED)
+
+
+def test_two_runs_onto_one_output_exclude_each_other(image: Path, tmp_path: Path) -> None:
+    output, refused = tmp_path / "b.tif", []
+
+    def another(phase: str, done: int, total: int) -> None:
+        if phase == "patches" and done == 2:
+            with pytest.raises(OutputError, match="another run is writing"):
+                _run(image, output, tiny_model(), ROOMY, rules=RESUMED)
+            refused.append(total)
+
+    _run(image, output, tiny_model(), ROOMY, progress=another)
+
+    assert refused
+    assert output.is_file()
+
+
+def test_a_short_run_that_ends_early_leaves_nothing(
+    image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal, "SECONDS_BETWEEN_NOTES", 1000)
+
+    with pytest.raises(Stop):
+        _run(image, tmp_path / "b.tif", tiny_model(), ROOMY, progress=_stopping(2))
+
+    assert list(tmp_path.iterdir()) == [image]
+
+
+def test_an_image_that_changes_meanwhile_has_no_result(image: Path, tmp_path: Path) -> None:
+    def changing(phase: str, *_: int) -> None:
+        if phase == "writing":
+            os.utime(image, (1, 1))
+
+    with pytest.raises(RasterError, match="has changed while it was read"):
+        _run(image, tmp_path / "b.tif", tiny_model(), ROOMY, progress=changing)
+
+    assert not (tmp_path / "b.tif").exists()
+
+
+def test_a_disk_that_fills_up_keeps_what_was_noted(
+    image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output, flush = tmp_path / "b.tif", ScoreFile.flush
+    calls: list[int] = []
+
+    def full(self: ScoreFile) -> None:
+        calls.append(1)
+        if len(calls) == 3:
+            raise OSError(28, "No space left on device")
+        flush(self)
+
+    monkeypatch.setattr(ScoreFile, "flush", full)
+    with pytest.raises(OutputError, match="No space left"):
+        _run(image, output, tiny_model(), ROOMY)
+
+    assert not output.exists()
+    _run(image, output, tiny_model(), ROOMY, rules=RESUMED)
+    _run(image, tmp_path / "c.tif", tiny_model(), ROOMY)
+    assert output.read_bytes() == (tmp_path / "c.tif").read_bytes()
+
+
+def test_scores_may_wait_elsewhere(image: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "scratch"
+    elsewhere.mkdir()
+    how = Settings(patch_batch=2, scratch=elsewhere)
+    output = tmp_path / "b.tif"
+    left = _stopped(image, output, how)
+
+    assert [of.name for of in left.glob("scores*")] == []
+    (folder,) = elsewhere.iterdir()
+    assert [of.name for of in folder.iterdir()] == ["scores-aggregated.bin"]
+    _run(image, output, tiny_model(), how, rules=RESUMED)
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_finished_images_of_a_batch_are_passed_over(
+    image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    second = write_tiff(tmp_path / "c.tif", np.moveaxis(picture(90, 90, seed=2), 2, 0))
+    out, done = tmp_path / "out", predict
+
+    def failing(*args: object, **more: object) -> object:
+        if len(list(out.glob("*.tif"))) == 1:
+            raise Stop
+        return done(*args, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(scene, "predict", failing)
+    with pytest.raises(Stop):
+        segment_files([image, second], out, tiny_model(), Settings())
+    monkeypatch.setattr(scene, "predict", done)
+
+    batch = segment_files([image, second], out, tiny_model(), Settings(), rules=RESUMED)
+
+    assert batch.finished_before == (str(image),)
+    assert [report.image for report in batch.reports] == [str(second)]
