@@ -81,7 +81,7 @@ class LabelWriter:
     ) -> None:
         self._path = Path(path).absolute()
         check_destination(self._path, LABEL_SUFFIXES, overwrite)
-        _check_labels(colors, class_names, nodata)
+        check_labels(colors, class_names, nodata)
         self._size = size
         self._georeference = georeference or Georeference()
         self._colors = {label: (*color, 255) for label, color in enumerate(colors)}
@@ -263,9 +263,14 @@ class LabelWriter:
             dataset.update_tags(**{CLASSES_TAG: json.dumps(self._class_names, ensure_ascii=False)})
 
 
-def _check_labels(
+def check_labels(
     colors: Sequence[tuple[int, int, int]], class_names: Sequence[str], nodata: int | None
 ) -> None:
+    """Refuse what 8-bit labels cannot have.
+
+    Raises:
+        OutputError: If there are over 256 colours or names, a colour is none, or nodata no label.
+    """
     for what, values in (("colours", colors), ("class names", class_names)):
         if len(values) > MAX_CLASSES:
             raise OutputError(f"8-bit labels have at most {MAX_CLASSES} {what}, got {len(values)}")
