@@ -42,7 +42,7 @@ class ComponentFinder:
     def add(self, rows: NDArray[np.uint8]) -> Components:
         """Take the next rows, (rows, width); the components that ended above the last of them.
 
-        Takes some 40 times the bytes of the rows, and where every pixel has a corner, 300 times.
+        Meanwhile it takes 12 bytes per label, and up to 250 where every pixel is a component.
 
         Raises:
             OSError: If the scratch file cannot be written or read.

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from glnet.vector.cells import Indices
 from glnet.vector.components import Components
 from glnet.vector.placement import EDGE_PIXELS, Placement
-from glnet.vector.tracing import trace
+from glnet.vector.tracing import Rings, trace
 
 Polygons = NDArray[np.object_]
 
@@ -42,22 +42,34 @@ def features_of(
         OutputError: If a point has no longitude and latitude.
     """
     rings = trace(components.corners, stride)
-    exact = shapely.from_ragged_array(
-        shapely.GeometryType.POLYGON,
-        rings.points.astype(np.float64),
-        (rings.rings, rings.polygons),
-    )
-    polygons = _placed(exact, placement) if simplify is None else exact
-    if simplify is not None:
-        polygons = _placed(shapely.simplify(exact, simplify), placement)
-        is_broken = ~shapely.is_valid(polygons) | shapely.is_empty(polygons)
-        polygons[is_broken] = _placed(exact[is_broken], placement)
+    if placement.is_mirrored:
+        rings = rings.turned()
+    if simplify is None and placement.source is None:
+        polygons = _drawn(rings._replace(points=placement.place(rings.points)))
+    else:
+        polygons = _changed(_drawn(rings), placement, simplify)
     return Features(polygons, components.classes, components.areas)
+
+
+def _drawn(rings: Rings) -> Polygons:
+    polygons: Polygons = shapely.from_ragged_array(
+        shapely.GeometryType.POLYGON, rings.points, (rings.rings, rings.polygons)
+    )
+    return polygons
+
+
+def _changed(exact: Polygons, placement: Placement, simplify: float | None) -> Polygons:
+    """Polygons in pixels with other points, in their place."""
+    if simplify is None:
+        return _placed(exact, placement)
+    polygons = _placed(shapely.simplify(exact, simplify), placement)
+    is_broken = ~shapely.is_valid(polygons) | shapely.is_empty(polygons)
+    polygons[is_broken] = _placed(exact[is_broken], placement)
+    return polygons
 
 
 def _placed(polygons: Polygons, placement: Placement) -> Polygons:
     if placement.source is not None:
         polygons = shapely.segmentize(polygons, EDGE_PIXELS)
-    if not placement.transform.is_identity:
-        polygons = shapely.transform(polygons, placement.place)
-    return shapely.reverse(polygons) if placement.is_mirrored else polygons
+    placed: Polygons = shapely.transform(polygons, placement.place)
+    return placed

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from glnet.vector.cells import Indices
 from glnet.vector.corners import COMING, EAST, GOING, KINDS, NORTH, SOUTH, WEST, Corners
@@ -11,8 +12,8 @@ from glnet.vector.corners import COMING, EAST, GOING, KINDS, NORTH, SOUTH, WEST,
 class Rings(NamedTuple):
     """Closed rings of polygons without any point that is not a corner."""
 
-    points: np.ndarray
-    """(points, 2) int64: (column, row); the first of a ring is repeated as its last.
+    points: NDArray[np.float64]
+    """(points, 2): (column, row), whole numbers; the first of a ring is repeated as its last.
 
     Taken as (x, y), outer rings go counterclockwise and holes clockwise.
     """
@@ -20,6 +21,12 @@ class Rings(NamedTuple):
     """(rings + 1,): where each ring begins in ``points``."""
     polygons: Indices
     """(polygons + 1,): where each polygon begins in ``rings``; its outer ring is the first."""
+
+    def turned(self) -> "Rings":
+        """The same rings the other way around, from the same points on."""
+        first, lengths = self.rings[:-1], np.diff(self.rings)
+        take = np.repeat(first + self.rings[1:] - 1, lengths) - np.arange(len(self.points))
+        return self._replace(points=self.points[take])
 
 
 def trace(corners: Corners, stride: int) -> Rings:
