@@ -11,6 +11,7 @@ ORDER = (
     "errors",
     "geometry",
     "raster",
+    "vector",
     "data",
     "model",
     "inference",
@@ -23,6 +24,7 @@ ORDER = (
 FORBIDDEN = {
     "geometry": {"torch", "rasterio", "PIL", "matplotlib"},
     "raster": {"torch", "matplotlib"},
+    "vector": {"torch", "PIL", "matplotlib"},
     "data": {"torch", "rasterio", "PIL", "matplotlib"},
     "model": {"lightning", "rasterio", "PIL", "matplotlib"},
     "inference": {"lightning", "rasterio", "PIL", "matplotlib"},

@@ -68,8 +68,8 @@ def _add_result_options(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--simplify",
         type=NonNegativeFloat,
-        metavar="LENGTH",
-        help="how far polygons may leave the pixels' edges, in the units of the map",
+        metavar="PIXELS",
+        help="how far polygons may stray from the pixels' edges",
     )
     parser.add_argument(
         "--cog", action="store_true", help="write Cloud Optimized GeoTIFFs; takes twice the disk"

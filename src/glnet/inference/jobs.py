@@ -10,8 +10,7 @@ from glnet.raster.labels import LABEL_SUFFIXES
 from glnet.raster.output import check_destination
 from glnet.raster.pictures import PICTURE_FORMATS
 from glnet.raster.scores import SCORE_SUFFIXES
-
-VECTOR_SUFFIXES = (".gpkg", ".geojson")
+from glnet.vector import VECTOR_SUFFIXES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,8 +22,7 @@ class Extras:
         confidence: The probability of the winning class, ``_confidence.tif``.
         probabilities: Those of all classes, ``_probabilities.tif``.
         vector: Polygons: a suffix (``.gpkg``, ``.geojson``), or the file's name for one image.
-        simplify: By how much polygons may leave the pixels' edges, in map units (pixels where the
-            image is not georeferenced); None keeps the edges.
+        simplify: How far polygons may stray from the pixels' edges, in pixels; None keeps them.
         cog: Whether GeoTIFFs are Cloud Optimized ones.
 
     Raises:

@@ -3,14 +3,14 @@
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
 import glnet
 from glnet.errors import OutputError, RasterError
-from glnet.geometry import blocks
+from glnet.geometry import blocks, strips
 from glnet.inference.answering import NODATA_LABEL, Answered, Answerer, Wanted
 from glnet.inference.forming import Formed
 from glnet.inference.jobs import Job, check_job
@@ -22,6 +22,7 @@ from glnet.inference.machine import (
     peak_host_bytes,
 )
 from glnet.inference.overlapping import made_ahead
+from glnet.inference.prediction import strip_height
 from glnet.inference.predictor import Predictor
 from glnet.inference.regions import Regions, regions_of
 from glnet.inference.report import SegmentReport
@@ -32,12 +33,14 @@ from glnet.raster import (
     CONFIDENCE,
     LABEL_TILE,
     LabelWriter,
+    Palette,
     Raster,
     ScoreWriter,
     open_raster,
     write_picture,
 )
 from glnet.raster.output import remove_partials_of
+from glnet.vector import PolygonWriter
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +83,9 @@ def segment_scene(
         explained_memory(str(job.image), predictor.settings),
         open_raster(job.image) as raster,
     ):
-        check_job(job, overwrite=rules.overwrite)
+        # What is there of a run that is resumed is its own.
+        is_own = rules.resume and unfinished_beside(job.output).exists()
+        check_job(job, overwrite=rules.overwrite or is_own)
         identity = _identity(job.image)
         settings, formed = predictor.fitted(raster)
         regions = regions_of(raster.size, predictor.model.config, settings.regions)
@@ -88,6 +93,7 @@ def segment_scene(
         journal, was_resumed = _opened_journal(job, facts, settings, rules)
         try:
             scene = _Scene(job, raster, predictor, settings, formed, regions)
+            rules = replace(rules, overwrite=rules.overwrite or was_resumed)
             with explained_memory(str(job.image), settings):
                 tally = scene.run(journal, rules, progress, identity)
         except BaseException:
@@ -133,6 +139,8 @@ class _Scene:
     ) -> Tally:
         """Predict and write; results appear if the image is what it was (`_identity`)."""
         job, raster, model = self._job, self._raster, self._model
+        # Made now, as it finds out what is missing.
+        polygons = None if job.vector is None else self._polygon_writer(job.vector, rules.overwrite)
         tally = Tally(raster, [info.name for info in model.config.classes])
         with (
             predict(
@@ -151,6 +159,8 @@ class _Scene:
                 raise RasterError(
                     f"{job.image} has changed while it was read; segment it again once it is whole"
                 )
+        if polygons is not None:
+            self._write_polygons(polygons, progress)
         if job.overlay is not None:
             picture = tally.picture.over(raster, [info.color for info in model.config.classes])
             write_picture(job.overlay, picture, rules.overwrite)
@@ -211,6 +221,26 @@ class _Scene:
                 probabilities.write_window(found.window, found.probabilities)
 
         return write
+
+    def _polygon_writer(self, path: Path, overwrite: bool) -> PolygonWriter:
+        classes = self._model.config.classes
+        return PolygonWriter(
+            path,
+            self._raster.size,
+            self._raster.georeference,
+            [info.color for info in classes],
+            [info.name for info in classes],
+            NODATA_LABEL,
+            simplify=self._job.simplify,
+            overwrite=overwrite,
+        )
+
+    def _write_polygons(self, writer: PolygonWriter, progress: Progress) -> None:
+        """From the finished label map, as polygons grow row by row and labels came in tiles."""
+        with open_raster(self._job.output, Palette.KEEP) as labels, writer:
+            for strip in strips(labels.size, strip_height(labels.size)):
+                writer.write(labels.read(strip)[0])
+                progress("polygons", strip.row_stop, labels.size.height)
 
     def report(self, tally: Tally, seconds: float, *, was_resumed: bool) -> SegmentReport:
         """How it went."""

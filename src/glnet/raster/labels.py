@@ -69,7 +69,7 @@ class LabelWriter(TileWriter):
     ) -> None:
         path = Path(path).absolute()
         check_destination(path, LABEL_SUFFIXES, overwrite)
-        _check_labels(colors, class_names, nodata)
+        check_labels(colors, class_names, nodata)
         form = Format.chosen(path, cog=cog)
         content = Content(
             resampling=Resampling.mode,
@@ -122,9 +122,14 @@ def _tags(class_names: Sequence[str]) -> dict[str, str]:
     return {CLASSES_TAG: json.dumps(list(class_names), ensure_ascii=False)}
 
 
-def _check_labels(
+def check_labels(
     colors: Sequence[tuple[int, int, int]], class_names: Sequence[str], nodata: int | None
 ) -> None:
+    """Refuse what 8-bit labels cannot have.
+
+    Raises:
+        OutputError: If there are over 256 colours or names, a colour is none, or nodata no label.
+    """
     for what, values in (("colours", colors), ("class names", class_names)):
         if len(values) > MAX_CLASSES:
             raise OutputError(f"8-bit labels have at most {MAX_CLASSES} {what}, got {len(values)}")

@@ -1,0 +1,6 @@
+"""From label maps to polygons. Importing this folder needs nothing; writing needs an extra."""
+
+from glnet.vector.attributes import Flavor
+from glnet.vector.writer import VECTOR_SUFFIXES, PolygonWriter
+
+__all__ = ["PolygonWriter", "Flavor", "VECTOR_SUFFIXES"]

@@ -1,0 +1,86 @@
+"""From rows of labels to components that have ended, each with all its corners."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glnet.vector.cells import NOTHING, Indices, empty_row, lay_out
+from glnet.vector.corners import Corners, find_corners
+from glnet.vector.linking import going_on, link, none_open
+from glnet.vector.waiting import WaitingCorners
+
+
+class Components(NamedTuple):
+    """Whole components, in any order."""
+
+    corners: Corners
+    """All their corners; owners count from 0."""
+    classes: Indices
+    """(components,): their labels."""
+    areas: Indices
+    """(components,): how many pixels each has."""
+
+
+class ComponentFinder:
+    """Takes a label map from the top down and gives out components once they have ended.
+
+    Args:
+        width: Of the label map.
+        nodata: The label that belongs to no component.
+        waiting: Holds the corners of those that have not ended.
+    """
+
+    def __init__(self, width: int, nodata: int | None, waiting: WaitingCorners) -> None:
+        self._width = width
+        self._nodata = nodata
+        self._waiting = waiting
+        self._open = none_open()
+        self._last = empty_row(width)
+        self._row = 0
+
+    def add(self, rows: NDArray[np.uint8]) -> Components:
+        """Take the next rows, (rows, width); the components that ended above the last of them.
+
+        Meanwhile it takes 12 bytes per label, and up to 250 where every pixel is a component.
+
+        Raises:
+            OSError: If the scratch file cannot be written or read.
+        """
+        return self._take(rows, self._nodata)
+
+    def finish(self) -> Components:
+        """The components that touch the last row.
+
+        Raises:
+            OSError: If the scratch file cannot be read.
+        """
+        return self._take(np.zeros((1, self._width), dtype=np.uint8), nodata=0)
+
+    def _take(self, rows: NDArray[np.uint8], nodata: int | None) -> Components:
+        cells = lay_out(self._last, rows, nodata)
+        links = link(cells, self._open)
+        corners = find_corners(cells, self._row, links.of_run)
+        ended = self._waiting.exchange(corners, links.of_open, links.is_open)
+        self._open = going_on(cells, links)
+        self._last = cells.labels[cells.last_row].copy()
+        self._row += len(rows)
+        is_ended = ~links.is_open & (links.classes != NOTHING)
+        numbers = np.cumsum(is_ended) - 1
+        return Components(
+            Corners(ended.places, numbers[ended.owners]),
+            links.classes[is_ended],
+            links.areas[is_ended],
+        )
+
+
+def together(parts: list[Components]) -> Components:
+    """Several finds as one."""
+    counts = [len(of.classes) for of in parts]
+    before = np.cumsum([0, *counts[:-1]])
+    owners = [of.corners.owners + shift for of, shift in zip(parts, before, strict=True)]
+    return Components(
+        Corners(np.concatenate([of.corners.places for of in parts]), np.concatenate(owners)),
+        np.concatenate([of.classes for of in parts]),
+        np.concatenate([of.areas for of in parts]),
+    )
