@@ -1,0 +1,137 @@
+"""Whether memory, and time per megapixel, stay the same for any size of the image.
+
+    python -m benchmarks.any_size [--sides 5000 20000] [--ways whole region results] [--threads 2]
+
+Drawn scenes, tiled GeoTIFFs, are segmented by a small network, each in a process of its own, from
+opening the model's folder to the results on disk. ``whole`` sees the whole image in its thumbnail,
+``region`` regions of 2448 px, ``results`` does so and writes confidences and polygons as well.
+Memory is the most that the process ever held above what it held once the model was open. Writes a
+dated file into benchmarks/results.
+"""
+
+import argparse
+import json
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import rasterio
+import torch
+from rasterio.windows import Window
+
+from benchmarks.common import ask, heading, paragraph, table, write_result
+from glnet.data import ClassInfo
+from glnet.geometry import Size
+from glnet.inference.host_memory import program_bytes
+from glnet.inference.jobs import Extras
+from glnet.inference.machine import peak_host_bytes
+from glnet.inference.regions import RegionRule
+from glnet.inference.scene import Rules
+from glnet.inference.segment import segment_file
+from glnet.inference.settings import Settings
+from glnet.model.checkpoint import new_model, open_model, save_model
+from glnet.model.config import Architecture, Framing, ModelConfig, TrainingExtent
+from glnet.raster.gdal import gdal_settings
+
+CLASSES = tuple(ClassInfo(f"class {k}", (80 * k, 255 - 80 * k, 128)) for k in range(3))
+EXTENT = Size(2448, 2448)
+CELL = 128
+"""Pixels of a side that are alike, so that drawing takes little time and polygons stay few."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--sides", type=int, nargs="+", default=[5000, 20_000])
+    parser.add_argument("--ways", nargs="+", default=["whole", "region", "results"])
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--folder", type=Path, help="where scenes and results go meanwhile")
+    parser.add_argument("--case", nargs=4, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    if options.case is not None:
+        _case(*options.case)
+        return
+    rows = []
+    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
+        _save(Path(folder) / "model")
+        for side in options.sides:
+            _draw(Path(folder) / "scene.tif", side)
+            for way in options.ways:
+                words = ["--threads", options.threads, "--case", folder, side, way, "case"]
+                rows.append(json.loads(ask("benchmarks.any_size", *words)))
+                print(rows[-1], flush=True)
+    write_result("any-size", _report(rows))
+
+
+def _case(folder: str, side: str, way: str, name: str) -> None:
+    open_model(Path(folder) / "model")
+    before = program_bytes()
+    rule = RegionRule("whole") if way == "whole" else RegionRule("region")
+    has_all = way == "results"
+    report = segment_file(
+        Path(folder) / "scene.tif",
+        Path(folder) / f"{name}.tif",
+        Path(folder) / "model",
+        Settings(regions=rule),
+        extras=Extras(confidence=has_all, vector=".gpkg" if has_all else None),
+        rules=Rules(overwrite=True),
+    )
+    peak = peak_host_bytes()
+    assert peak is not None
+    values = {
+        "side": int(side),
+        "way": way,
+        "mib": (peak - before) / 2**20,
+        "seconds": report.seconds,
+        "context": report.context,
+    }
+    print(json.dumps(values))
+
+
+def _save(folder: Path) -> None:
+    torch.manual_seed(0)
+    config = ModelConfig(
+        classes=CLASSES,
+        architecture=Architecture(backbone="test_resnet", fpn_width=32, refined_width=16),
+        framing=Framing(patch_size=256, thumbnail_size=256, overlap=32, reduction=4),
+        training_extent=TrainingExtent(smallest=EXTENT, largest=EXTENT),
+    )
+    save_model(new_model(config), folder)
+
+
+def _draw(path: Path, side: int) -> None:
+    drawing, rows = np.random.default_rng(0), 512
+    tiles = {"tiled": True, "blockxsize": 512, "blockysize": 512, "compress": "deflate"}
+    kind = {"driver": "GTiff", "count": 3, "dtype": "uint8", "height": side, "width": side}
+    with gdal_settings(), rasterio.open(path, "w", **kind, **tiles, bigtiff="if_safer") as file:
+        for row in range(0, side, rows):
+            height = min(rows, side - row)
+            shape = (3, -(-height // CELL), -(-side // CELL))
+            cells = drawing.integers(0, 255, shape, dtype=np.uint8)
+            strip = cells.repeat(CELL, axis=1).repeat(CELL, axis=2)[:, :height, :side]
+            file.write(strip, window=Window(0, row, side, height))
+
+
+def _report(rows: list[dict[str, float]]) -> str:
+    cells = [
+        [
+            f"{of['side']}x{of['side']}",
+            of["way"],
+            of["context"],
+            f"{of['mib']:.0f}",
+            f"{of['seconds']:.0f}",
+            f"{1e6 * of['seconds'] / of['side'] ** 2:.3f}",
+        ]
+        for of in rows
+    ]
+    text = paragraph(
+        "test_resnet, pyramid 32/16, patches of 256 px that cover 1024 px, 3 classes, 4 patches at "
+        "once, not trained, drawn scenes. Memory: the most that the process held, above what it "
+        "held once the model was open."
+    )
+    columns = ("image", "way", "context", "MiB", "seconds", "seconds per megapixel")
+    return f"{heading('Images of any size')}\n{text}\n\n{table(columns, cells)}\n"
+
+
+if __name__ == "__main__":
+    main()
