@@ -1,7 +1,7 @@
 """A model against labelled images, at full resolution: all its answers in one pass."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -126,7 +126,8 @@ def _evaluated(
     evaluation = judged(found, samples, class_names(model), rules)
     if not evaluation.pixels:
         raise DatasetError("there is nothing to evaluate: the masks ignore every pixel")
-    return evaluation
+    formed = predictor.formed
+    return replace(evaluation, compiled=formed.is_compiled, note=formed.note)
 
 
 def evaluate_folder(  # noqa: PLR0913 - what, with what, how; each may be left out alone

@@ -40,7 +40,12 @@ class Predictor:
             return form_of(found, replace(self.settings, keeps_weights=keeps_weights))
 
         self._formed: Callable[..., Formed] = cache(formed)
-        self._formed(keeps_weights=self.settings.keeps_weights)  # What is wrong shows at once.
+        _ = self.formed  # What is wrong shows at once.
+
+    @property
+    def formed(self) -> Formed:
+        """The form of the settings, as far as no memory that they name asks for another one."""
+        return self._formed(keeps_weights=self.settings.keeps_weights)
 
     def fitted(self, raster: Raster) -> tuple[Settings, Formed]:
         """The settings for a raster, within the memory that they name, and the form to compute.

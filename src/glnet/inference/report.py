@@ -26,6 +26,7 @@ class SegmentReport:
         turns: In which ways the image was laid; the scores were averaged.
         context: What the global branch saw at once.
         form: ``collapsed`` where the linear head was multiplied out, ``plain`` as it was trained.
+        compiled: Whether torch.compile made code for the backbone that sees the patches.
         note: What else there is to know, in one line.
     """
 
@@ -46,6 +47,7 @@ class SegmentReport:
     turns: str = "none"
     context: Literal["whole image"] = "whole image"
     form: str = "plain"
+    compiled: bool = False
     note: str | None = None
 
     def to_dict(self) -> dict[str, object]:

@@ -273,5 +273,6 @@ def _report(
         patch_batch=settings.patch_batch,
         turns=settings.turns,
         form=formed.name,
+        compiled=formed.is_compiled,
         note=formed.note,
     )
