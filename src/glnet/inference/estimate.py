@@ -20,6 +20,8 @@ from glnet.errors import CollapseError, ConfigurationError
 from glnet.geometry import Size, Window
 from glnet.inference.forming import dtype_of
 from glnet.inference.host_memory import (
+    NOTHING,
+    Beside,
     computing_bytes,
     program_bytes,
     reading_bytes,
@@ -29,6 +31,7 @@ from glnet.inference.live_bytes import LiveBytes, uncollected
 from glnet.inference.passes import Passes
 from glnet.inference.prediction import TURNS, Prediction, View
 from glnet.inference.settings import Settings
+from glnet.model.answers import Answer
 from glnet.model.checkpoint import Model
 from glnet.model.collapse import BRANCHES, branches_of, form_with
 from glnet.model.config import ModelConfig
@@ -84,14 +87,24 @@ class Estimate:
         return asdict(self)
 
 
-def estimate(model: Model, size: Size, settings: Settings, *, counts: bool = True) -> Estimate:
-    """Estimate a prediction of the model's own answer.
+def estimate(
+    model: Model,
+    size: Size,
+    settings: Settings,
+    *,
+    counts: bool = True,
+    wanted: Sequence[Answer] = (),
+    beside: Beside = NOTHING,
+) -> Estimate:
+    """Estimate a prediction.
 
     Args:
         model: Its weights may be of any values, or none (on torch's ``meta`` device).
         size: Of the image.
         settings: Resolved but for the device, which need not be here.
         counts: Whether multiply-adds are counted, which takes half of the time; else they are 0.
+        wanted: Which answers are kept; the model's own by default.
+        beside: What its caller holds.
 
     Raises:
         ConfigurationError: If a setting cannot be.
@@ -99,7 +112,8 @@ def estimate(model: Model, size: Size, settings: Settings, *, counts: bool = Tru
     grid = model.config.framing.grid(size)
     batch = min(settings.patch_batch, len(grid))
     weighed = _weighed(model, settings)
-    run = _Rehearsal(model, size, replace(settings, patch_batch=batch), weighed.form)
+    wanted = wanted or answers_of(model.network)[-1:]
+    run = _Rehearsal(model, size, replace(settings, patch_batch=batch), weighed.form, wanted)
     forget_bilinear_steps()
     with torch.inference_mode(), uncollected(), ExitStack() as stack:
         if counts:
@@ -107,7 +121,7 @@ def estimate(model: Model, size: Size, settings: Settings, *, counts: bool = Tru
             run.counts.total = counter.get_total_flops
         # The inner one: the other takes operations to pieces.
         live = stack.enter_context(LiveBytes(META.type))
-        run.run()
+        run.run(beside.device)
     is_on_cpu = torch.device(settings.device).type == "cpu"
     ways = len(TURNS[settings.turns])
     patches = len(grid) if model.network.local is not None else 0
@@ -124,7 +138,8 @@ def estimate(model: Model, size: Size, settings: Settings, *, counts: bool = Tru
         host_bytes=program_bytes()
         + computing_bytes(on_device if is_on_cpu else weighed.host_bytes)
         + reading_bytes(model.config, settings, batch)
-        + writing_bytes(size, settings),
+        + writing_bytes(size, settings)
+        + beside.host,
         program_bytes=program_bytes(),
         scratch_bytes=sum(4 * patches * of.numel() for of in run.frames) * ways,
         multiply_adds=run.counts.of_all(patches) // 2 * ways,
@@ -185,25 +200,32 @@ class _Rehearsal:
         frames: The shapes of what is kept of a patch.
     """
 
-    def __init__(self, model: Model, size: Size, settings: Settings, form: Form) -> None:
+    def __init__(
+        self,
+        model: Model,
+        size: Size,
+        settings: Settings,
+        form: Form,
+        wanted: Sequence[Answer],
+    ) -> None:
         self.counts = _Counts()
         self.frames: list[torch.Size] = []
         self._size = size
         self._batch = settings.patch_batch
         self._grid = model.config.framing.grid(size)
         self._sampling = model.config.framing.sampling
-        self._answer = answers_of(model.network)[-1]
+        self._wanted = wanted
         self._passes = Passes(
             form,
             Exchange(self._grid, self._sampling),
             self._grid.places[: BATCHES * self._batch],
-            (self._answer,),
+            wanted,
             _ContentlessPixels(model.config, replace(settings, device=META.type)),
             _Nowhere,
         )
 
-    def run(self) -> None:
-        """All passes, and some labels."""
+    def run(self, beside: int) -> None:
+        """All passes, some labels, and tensors of so many bytes beside what is left."""
         logits = self._passes.run(self._batch, self.counts.note)
         self.counts.end()
         kept = self._passes.kept
@@ -212,7 +234,9 @@ class _Rehearsal:
         prediction = Prediction(self._size, [view])
         side = 2 * prediction.block_side()
         seen = Size(min(side, self._size.height), min(side, self._size.width))
-        prediction.best(self._answer, Window(0, 0, seen), META)
+        for answer in self._wanted:
+            prediction.best(answer, Window(0, 0, seen), META)
+        torch.empty(beside, dtype=torch.uint8, device=META)
 
 
 class _ContentlessPixels:

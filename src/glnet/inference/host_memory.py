@@ -1,5 +1,6 @@
 """What a prediction takes in the host's memory besides tensors in the network."""
 
+from dataclasses import dataclass
 from functools import cache
 
 from glnet.geometry import Size
@@ -16,6 +17,28 @@ This and `UNUSED_SHARE` are fitted to peaks of whole runs on one machine (`bench
 
 UNUSED_SHARE = 0.22
 """Of tensors in host memory: pieces of freed memory that the next tensor does not fit into."""
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What is held beside a prediction by whoever asked for it, in bytes.
+
+    Attributes:
+        host: In host memory: a file that is decoded whole, a picture that is drawn.
+        device: In tensors on the device, once the passes are done: what becomes of the labels.
+    """
+
+    host: int = 0
+    device: int = 0
+
+    def __add__(self, other: "Beside") -> "Beside":
+        return Beside(self.host + other.host, self.device + other.device)
+
+    def __le__(self, other: "Beside") -> bool:
+        return self.host <= other.host and self.device <= other.device
+
+
+NOTHING = Beside()
 
 
 @cache

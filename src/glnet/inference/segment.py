@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from glnet.errors import GLNetError
 from glnet.geometry import Size, Window, strips
 from glnet.inference.forming import Formed
+from glnet.inference.host_memory import Beside
 from glnet.inference.jobs import Job, check_job, plan_jobs
 from glnet.inference.machine import (
     explained_memory,
@@ -24,7 +25,7 @@ from glnet.inference.machine import (
     peak_host_bytes,
 )
 from glnet.inference.overlapping import made_ahead
-from glnet.inference.overlay import LabelPicture
+from glnet.inference.overlay import LabelPicture, overlay_bytes
 from glnet.inference.prediction import Turns
 from glnet.inference.predictor import Predictor
 from glnet.inference.report import (
@@ -130,7 +131,8 @@ def _segmented(
     forget_peak_device_bytes(predictor.settings.device)
     with explained_memory(str(image), predictor.settings), open_raster(image) as raster:
         check_job(job, overwrite=overwrite)
-        settings, formed = predictor.fitted(raster)
+        drawn = Beside(0 if job.overlay is None else overlay_bytes(raster))
+        settings, formed = predictor.fitted(raster, drawn)
         settings = _with_scratch_on_disk(settings, job.output.parent)
         tally = _Tally(raster.size, model)
         with (
