@@ -82,6 +82,27 @@ def test_a_report_with_pictures_is_made(scorer: Path, data: Path, output: Path) 
     }
 
 
+def test_compiling_that_fails_costs_a_line(
+    scorer: Path, data: Path, output: Path, capfd: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_compiler(*_: object, **__: object) -> None:
+        raise RuntimeError("none is installed")
+
+    monkeypatch.setattr("torch.compile", no_compiler)
+    report = output / "report"
+
+    status = run("evaluate", scorer, data, "--compile", "--report", report, "--pictures", 1)
+
+    said = "computed without --compile, which failed: none is installed"
+    out, err = capfd.readouterr()
+    assert (status, err) == (0, "")
+    assert out.splitlines()[-1] == said
+    assert json.loads((report / "report.json").read_text())["note"] == said
+    page = (report / "report.md").read_text()
+    assert f"- note: {said}" in page
+    assert "- compiled: no" in page
+
+
 def test_a_report_that_exists_is_replaced_only_when_asked_to(
     scorer: Path, data: Path, output: Path, capfd: Captured
 ) -> None:
@@ -186,7 +207,7 @@ def test_a_report_that_finds_no_room_leaves_nothing(
     scorer: Path, data: Path, output: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = Evaluation(1, 1, {"local": Score({"terrain": 0.5}, 0.5, 0.5)})
-    monkeypatch.setattr("glnet.evaluation.evaluate.evaluate", lambda *_: found)
+    monkeypatch.setattr("glnet.evaluation.evaluate._evaluated", lambda *_: found)
 
     with files_of_at_most(100):
         status = run("evaluate", scorer, data, "--output", output / "report.json")

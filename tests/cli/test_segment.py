@@ -152,6 +152,23 @@ def test_bfloat16_is_as_easy_to_ask_for(scene: Path, model: Path, output: Path) 
     assert np.mean(_labels(path) == glnet.segment(scene, model)) > 0.9
 
 
+def test_compiling_that_fails_costs_a_line(
+    scene: Path, model: Path, output: Path, capfd: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.compile", _no_compiler)
+    words = ("segment", scene, "--model", model, "--output", output / "labels.tif", "--compile")
+
+    status = run(*words)
+
+    out, err = capfd.readouterr()
+    assert (status, err) == (0, "")
+    assert out.splitlines()[1:] == ["computed without --compile, which failed: none is installed"]
+
+
+def _no_compiler(*_: object, **__: object) -> None:
+    raise RuntimeError("none is installed")
+
+
 def test_the_image_itself_is_never_the_output(
     scene: Path, model: Path, tmp_path: Path, capfd: Captured
 ) -> None:

@@ -24,6 +24,7 @@ from glnet.evaluation.looking import (
     look_at,
 )
 from glnet.geometry import Size, Window, strips
+from glnet.inference.predictor import Predictor
 from glnet.inference.sampling import centres
 from glnet.inference.streaming import Answer, Prediction, Settings, predict
 from glnet.raster import open_raster
@@ -31,6 +32,7 @@ from tests.inference.pictures import picture
 from tests.model.tiny import CLASSES, tiny_model
 
 MODEL = tiny_model()
+PREDICTOR = Predictor(MODEL, Settings())
 DESCRIPTION = DatasetDescription(CLASSES, IndexEncoding(ignore=9))
 COLORS = [info.color for info in CLASSES]
 TWO = [(0, 0, 0), (255, 255, 255)]
@@ -133,7 +135,7 @@ def test_a_look_is_cut_from_the_image_its_truth_and_its_answer(
     truth, answer = _whole(sample)
     monkeypatch.setattr(Prediction, "strip_height", lambda _: 16)
 
-    look = look_at(MODEL, sample, DESCRIPTION, Settings(), side=60)
+    look = look_at(PREDICTOR, sample, DESCRIPTION, side=60)
 
     middle = np.ix_(centres(150, 60), centres(100, 40))
     assert look.size == Size(150, 100)
@@ -150,7 +152,7 @@ def test_a_look_is_cut_from_the_image_its_truth_and_its_answer(
 
 
 def test_an_image_that_is_not_shrunk_needs_no_window(sample: Sample) -> None:
-    look = look_at(MODEL, sample, DESCRIPTION, Settings(), side=150)
+    look = look_at(PREDICTOR, sample, DESCRIPTION, side=150)
 
     assert look.zoom is None
     np.testing.assert_array_equal(look.whole.picture, picture(150, 100))

@@ -35,6 +35,8 @@ def test_a_written_report_reads_as_it_was(tmp_path: Path) -> None:
         "figures": {},
         "confusions": {},
         "per_image": [],
+        "compiled": False,
+        "note": None,
         "images": 2,
         "pixels": 300,
         "answers": {

@@ -14,6 +14,7 @@ from glnet.errors import ConfigurationError
 from glnet.geometry import Size
 from glnet.inference.budget import Fitting, parsed_bytes
 from glnet.inference.estimate import estimate
+from glnet.inference.host_memory import Beside
 from glnet.inference.segment import segment_file
 from glnet.inference.settings import Settings
 from glnet.model.checkpoint import new_model, save_model
@@ -95,9 +96,9 @@ def test_a_file_that_is_decoded_whole_counts() -> None:
     needed = estimate(model, SIZE, settings).host_bytes
     fitting = Fitting(model, replace(settings, host_memory=needed + 1000))
 
-    fitting.of("small", SIZE, 1000)
+    fitting.of("small", SIZE, Beside(1000))
     with pytest.raises(ConfigurationError, match="large"):
-        fitting.of("large", SIZE, 2**20)
+        fitting.of("large", SIZE, Beside(2**20))
 
 
 def test_a_budget_does_not_change_a_label(tmp_path: Path) -> None:

@@ -75,4 +75,6 @@ def run(options: Namespace) -> int:
         say_json(evaluation.to_dict())
     else:
         say(score_table(evaluation.to_dict()))
+        if evaluation.note is not None:
+            say(evaluation.note)
     return 0

@@ -44,6 +44,12 @@ def add_running_options(parser: ArgumentParser, precision: str) -> None:
         action="store_true",
         help="compute the head as it was trained, for comparison: slower, the same answer",
     )
+    parser.add_argument(
+        "--compile",
+        action="store_true",
+        help="let torch.compile make code for the backbone of the patches: on a CPU with 2 cores "
+        "and AVX2 (ResNet-50) 36 s to start, then 0.85 to 1.03 times the speed; no GPU was tried",
+    )
 
 
 def add_memory_options(parser: ArgumentParser) -> None:
@@ -77,4 +83,5 @@ def running_settings(options: Namespace) -> "Settings":
         host_memory=host_memory,
         turns=options.tta,
         collapse=not options.no_collapse,
+        compile=options.compile,
     )

@@ -191,7 +191,7 @@ def closing_line(report: "SegmentReport") -> str:
         f"{report.output}: {report.height}x{report.width}",
         f"{report.seconds:.1f} s",
         f"{report.megapixels_per_second:.3g} megapixels/s",
-        f"{report.precision} on {report.device}",
+        f"{report.precision} on {report.device}{', compiled' if report.compiled else ''}",
     ]
     if report.peak_host_bytes is not None:
         parts.append(f"peak memory {in_binary_units(report.peak_host_bytes)}")

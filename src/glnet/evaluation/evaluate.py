@@ -1,7 +1,7 @@
 """A model against labelled images, at full resolution: all its answers in one pass."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -37,11 +37,10 @@ from glnet.evaluation.report import (
 )
 from glnet.evaluation.report_folder import About, check_folder, write_folder
 from glnet.geometry import strips
-from glnet.inference.forming import form_of
-from glnet.inference.machine import resolved
+from glnet.inference.machine import explained_memory, resolved
+from glnet.inference.predictor import Predictor
 from glnet.inference.streaming import Answer, Settings, answers_of, predict
-from glnet.model.checkpoint import Model, load_model
-from glnet.model.forms import Form
+from glnet.model.checkpoint import Model
 
 ImageProgress = Callable[[str, int, int], None]
 """Told the image that is next, how many are done and how many there are."""
@@ -97,26 +96,38 @@ def evaluate(
 
     Raises:
         InputMismatchError: If the dataset's classes are not the model's, or the bands differ.
-        ConfigurationError: If the protocol cannot score these classes.
+        ConfigurationError: If the protocol cannot score these classes, there is no such device, or
+            not enough memory.
         DatasetError: If there is no sample or no labelled pixel, or masks do not fit.
         RasterError: If a file cannot be read.
     """
+    return _evaluated(Predictor(model, settings), samples, description, progress, rules)
+
+
+def _evaluated(
+    predictor: Predictor,
+    samples: Sequence[LabelledSample],
+    description: DatasetDescription,
+    progress: ImageProgress,
+    rules: Rules,
+) -> Evaluation:
+    """As `evaluate`."""
     if not samples:
         raise DatasetError("there is nothing to evaluate: the split has no images")
+    model = predictor.model
     _check_classes(model, description)
-    protocol = PROTOCOLS[rules.protocol]
-    protocol.check(class_names(model))
+    PROTOCOLS[rules.protocol].check(class_names(model))
     check_files(samples, description, model.bands, progress)
-    settings = resolved(settings)
-    form, found = form_of(model, settings).form, []
+    found = []
     for done, sample in enumerate(samples):
         progress(sample.stem, done, len(samples))
-        found.append(_count(model, form, sample, description, settings))
+        found.append(_count(predictor, sample, description))
     progress("", len(samples), len(samples))
     evaluation = judged(found, samples, class_names(model), rules)
     if not evaluation.pixels:
         raise DatasetError("there is nothing to evaluate: the masks ignore every pixel")
-    return evaluation
+    formed = predictor.formed
+    return replace(evaluation, compiled=formed.is_compiled, note=formed.note)
 
 
 def evaluate_folder(  # noqa: PLR0913 - what, with what, how; each may be left out alone
@@ -140,8 +151,8 @@ def evaluate_folder(  # noqa: PLR0913 - what, with what, how; each may be left o
 
     Raises:
         CheckpointError: If the model does not load.
-        ConfigurationError: If the description is not as it should be, there is no such device, or
-            the protocol cannot score these classes.
+        ConfigurationError: If the description is not as it should be, there is no such device or
+            not enough memory, or the protocol cannot score these classes.
         DatasetError: If the folder is not as described, or has no such split.
         InputMismatchError: If the dataset's classes are not the model's, or the bands differ.
         OutputError: If a report exists, or cannot be written (found out before the work).
@@ -155,14 +166,14 @@ def evaluate_folder(  # noqa: PLR0913 - what, with what, how; each may be left o
     folder = open_dataset(data, kind, description) if isinstance(data, str | Path) else data
     rules = Rules(protocol or _protocol_of(folder), folder.groups)
     samples = folder.split(split)
-    loaded = model if isinstance(model, Model) else load_model(model)
-    evaluation = evaluate(loaded, samples, folder.description, settings, progress, rules)
+    predictor = Predictor(model, settings)
+    evaluation = _evaluated(predictor, samples, folder.description, progress, rules)
     if report is not None:
         write_report(evaluation, Path(report), overwrite=overwrite)
     if report_folder is not None:
         chosen = choices(evaluation, report_folder.pictures)
-        shown = show_images(chosen, loaded, samples, folder.description, settings, progress)
-        shown += show_confusions(evaluation, class_names(loaded))
+        shown = show_images(chosen, predictor, samples, folder.description, progress)
+        shown += show_confusions(evaluation, class_names(predictor.model))
         name = "given as an object" if isinstance(model, Model) else str(model)
         about = About(name, folder.name, split, settings)
         write_folder(report_folder.path, evaluation, about, shown, overwrite=overwrite)
@@ -208,23 +219,21 @@ def class_names(model: Model) -> list[str]:
 
 
 def _count(
-    model: Model,
-    form: Form,
-    sample: LabelledSample,
-    description: DatasetDescription,
-    settings: Settings,
+    predictor: Predictor, sample: LabelledSample, description: DatasetDescription
 ) -> CountsOfAnswers:
     """Count all answers for an image; labels go where the answers are, strip by strip."""
-    device = torch.device(settings.device)
+    model, device = predictor.model, torch.device(predictor.settings.device)
     counted = {answer: Confusion(model.num_classes, device) for answer in answers_of(model)}
-    with (
-        opened(sample, description) as (raster, labels),
-        predict(model, raster, settings, tuple(counted), form=form) as prediction,
-    ):
-        for strip in strips(raster.size, prediction.strip_height()):
-            truth = torch.from_numpy(labels.read(strip)).to(device)
-            for answer, confusion in counted.items():
-                confusion.add(prediction.best(answer, strip, device), truth)
+    with opened(sample, description) as (raster, labels):
+        settings, formed = predictor.fitted(raster)
+        with (
+            explained_memory(raster.name, settings),
+            predict(model, raster, settings, tuple(counted), form=formed.form) as prediction,
+        ):
+            for strip in strips(raster.size, prediction.strip_height()):
+                truth = torch.from_numpy(labels.read(strip)).to(device)
+                for answer, confusion in counted.items():
+                    confusion.add(prediction.best(answer, strip, device), truth)
     return {answer: confusion.result() for answer, confusion in counted.items()}
 
 

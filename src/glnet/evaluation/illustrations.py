@@ -11,7 +11,7 @@ from glnet.evaluation.looking import IGNORED, Look, Panels, error_map, legend, l
 from glnet.evaluation.report import Evaluation
 from glnet.evaluation.tables import TITLES, percent
 from glnet.geometry import Window
-from glnet.inference.streaming import Settings
+from glnet.inference.predictor import Predictor
 from glnet.model.checkpoint import Model
 
 SIDE = 360
@@ -49,10 +49,9 @@ def choices(evaluation: Evaluation, pictures: int) -> list[Choice]:
 
 def show_images(
     chosen: Sequence[Choice],
-    model: Model,
+    predictor: Predictor,
     samples: Sequence[LabelledSample],
     description: DatasetDescription,
-    settings: Settings,
     progress: Callable[[str, int, int], None],
 ) -> list[Illustration]:
     """Predict the chosen images once more and draw them; labels of all images are never kept.
@@ -64,10 +63,10 @@ def show_images(
     shown = []
     for done, of in enumerate(chosen):
         progress(f"drawing {of.stem}", done, len(chosen))
-        look = look_at(model, by_stem[of.stem], description, settings, SIDE)
+        look = look_at(predictor, by_stem[of.stem], description, SIDE)
         title = f"{of.rank}: {of.stem}, score {percent(of.score)} %"
         file = f"{of.rank.replace(' ', '_')}_{_in_file_names(of.stem)}.png"
-        shown.append(Illustration(title, file, drawn(title, look, model)))
+        shown.append(Illustration(title, file, drawn(title, look, predictor.model)))
     return shown
 
 

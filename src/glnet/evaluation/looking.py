@@ -11,10 +11,11 @@ from glnet.data import IGNORE_INDEX, DatasetDescription, LabelledSample, LabelRa
 from glnet.evaluation.comparison import Picture, colored
 from glnet.evaluation.opening import opened
 from glnet.geometry import Size, Window, strips
+from glnet.inference.machine import explained_memory
 from glnet.inference.overlay import LabelPicture
+from glnet.inference.predictor import Predictor
 from glnet.inference.sampling import fitted
-from glnet.inference.streaming import Answer, Prediction, Settings, answers_of, predict
-from glnet.model.checkpoint import Model
+from glnet.inference.streaming import Answer, Prediction, answers_of, predict
 from glnet.raster import thumbnail, to_display
 
 Labels = NDArray[np.uint8]
@@ -90,39 +91,41 @@ class ErrorCells:
 
 
 def look_at(
-    model: Model,
+    predictor: Predictor,
     sample: LabelledSample,
     description: DatasetDescription,
-    settings: Settings,
     side: int,
 ) -> Look:
     """Predict an image once more, and keep what can be looked at.
 
     Args:
-        model: Whose own answer is shown.
+        predictor: Whose own answer is shown.
         sample: The image and its mask.
         description: How masks show classes.
-        settings: How the prediction runs.
         side: Of the small picture and of the window, at most.
 
     Raises:
+        ConfigurationError: If there is not enough memory.
         DatasetError, InputMismatchError, RasterError: If a file cannot be read or does not fit.
     """
-    own = answers_of(model)[-1:]
-    with (
-        opened(sample, description) as (raster, labels),
-        predict(model, raster, settings, own) as prediction,
-    ):
-        device = torch.device(settings.device)
-        size = fitted(raster.size, side)
-        truth, answer, window = _collected(prediction, own[0], labels, device, side)
-        whole = Panels(to_display(thumbnail(raster, size)), truth, answer)
-        zoom = None
-        if size != raster.size:
-            # Shown as the whole is: bands that are no bytes are stretched by what the window holds.
-            shown = to_display(raster.read(window))
-            zoom = Panels(shown, labels.read(window), prediction.labels(own[0], window, device))
-        return Look(raster.size, whole, window, zoom)
+    own = answers_of(predictor.model)[-1:]
+    with opened(sample, description) as (raster, labels):
+        settings, formed = predictor.fitted(raster)
+        with (
+            explained_memory(raster.name, settings),
+            predict(predictor.model, raster, settings, own, form=formed.form) as prediction,
+        ):
+            device = torch.device(settings.device)
+            size = fitted(raster.size, side)
+            truth, answer, window = _collected(prediction, own[0], labels, device, side)
+            whole = Panels(to_display(thumbnail(raster, size)), truth, answer)
+            zoom = None
+            if size != raster.size:
+                # Shown as the whole is: bands that are no bytes are stretched by the window's own.
+                shown = to_display(raster.read(window))
+                answered = prediction.labels(own[0], window, device)
+                zoom = Panels(shown, labels.read(window), answered)
+            return Look(raster.size, whole, window, zoom)
 
 
 def _collected(

@@ -72,6 +72,8 @@ class Evaluation:
         confusions: By answer, counts of pixels: a row per true class, then one for ignored pixels,
             a column per answered class.
         per_image: In the order in which they were evaluated.
+        compiled: Whether torch.compile made code for the backbone that sees the patches.
+        note: What else there is to know of how the predictions ran, in one line.
     """
 
     images: int
@@ -81,6 +83,8 @@ class Evaluation:
     figures: dict[str, Figures] = field(default_factory=dict)
     confusions: dict[str, list[list[int]]] = field(default_factory=dict)
     per_image: tuple[ImageScore, ...] = ()
+    compiled: bool = False
+    note: str | None = None
 
     @property
     def own(self) -> str:

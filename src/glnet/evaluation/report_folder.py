@@ -114,8 +114,11 @@ def page(evaluation: Evaluation, about: About, illustrations: Sequence[Illustrat
         "images": evaluation.images,
         "labelled pixels": evaluation.pixels,
         "protocol": f"{evaluation.protocol}: {_summary(evaluation.protocol)}",
+        "compiled": "yes" if evaluation.compiled else "no",
         "versions": ", ".join(f"{name} {of}" for name, of in versions.items()),
     }
+    if evaluation.note is not None:
+        facts["note"] = evaluation.note
     lines = ["# Evaluation", "", *(f"- {name}: {value}" for name, value in facts.items()), ""]
     lines += [as_markdown(table) for table in tables_of(evaluation.to_dict())]
     for of in illustrations:

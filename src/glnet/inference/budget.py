@@ -1,7 +1,7 @@
 """The fastest way to run a prediction within a memory that somebody names."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
 
@@ -10,7 +10,9 @@ import torch
 from glnet.errors import ConfigurationError
 from glnet.geometry import Size
 from glnet.inference.estimate import Estimate, estimate
+from glnet.inference.host_memory import NOTHING, Beside
 from glnet.inference.settings import Settings
+from glnet.model.answers import Answer
 from glnet.model.checkpoint import Model
 
 UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
@@ -39,14 +41,16 @@ class Fitting:
     Args:
         model: The network may be without weights.
         settings: Resolved, with ``memory`` or ``host_memory``; where there is neither, they fit.
+        wanted: Which answers of every image are kept; the model's own by default.
     """
 
-    def __init__(self, model: Model, settings: Settings) -> None:
+    def __init__(self, model: Model, settings: Settings, wanted: Sequence[Answer] = ()) -> None:
         self._model = model
         self._settings = settings
-        self._known: list[tuple[Size, int, Settings]] = []
+        self._wanted = wanted
+        self._known: list[tuple[Size, Beside, Settings]] = []
 
-    def of(self, name: str, size: Size, decoded_bytes: int = 0) -> Settings:
+    def of(self, name: str, size: Size, beside: Beside = NOTHING) -> Settings:
         """The same settings with the largest patch batch, up to theirs, that stays within.
 
         Weights that stay ready and reading ahead are given up first, as they gain less.
@@ -54,7 +58,7 @@ class Fitting:
         Args:
             name: What to call the image in messages.
             size: Of the image.
-            decoded_bytes: Host memory that its file takes while it is open.
+            beside: What else is held for it, such as a file that is decoded whole.
 
         Raises:
             ConfigurationError: If nothing would do.
@@ -64,26 +68,28 @@ class Fitting:
             return settings
         for larger, held, fitted in self._known:
             fits = size.height <= larger.height and size.width <= larger.width
-            if fits and decoded_bytes <= held:
+            if fits and beside <= held:
                 return fitted
-        fitted = self._sought(name, size, decoded_bytes)
-        self._known.append((size, decoded_bytes, fitted))
+        fitted = self._sought(name, size, beside)
+        self._known.append((size, beside, fitted))
         return fitted
 
-    def _sought(self, name: str, size: Size, decoded_bytes: int) -> Settings:
+    def _sought(self, name: str, size: Size, beside: Beside) -> Settings:
         last: Estimate | None = None
         for candidate in _candidates(self._settings):
-            last = estimate(self._model, size, candidate, counts=False)
+            last = estimate(
+                self._model, size, candidate, counts=False, wanted=self._wanted, beside=beside
+            )
             on_device, on_host = _needed(last)
             if _is_within(on_device, candidate.memory) and _is_within(
-                on_host + decoded_bytes, candidate.host_memory
+                on_host, candidate.host_memory
             ):
                 return candidate
         assert last is not None
         on_device, on_host = _needed(last)
         raise ConfigurationError(
             f"{name}, of {size}, needs at least "
-            f"--memory {_in_mib(on_device)} and --host-memory {_in_mib(on_host + decoded_bytes)} "
+            f"--memory {_in_mib(on_device)} and --host-memory {_in_mib(on_host)} "
             f"with this model on {self._settings.device}, one patch at a time"
             + ("" if self._settings.collapse else "; less without --no-collapse")
         )

@@ -21,6 +21,8 @@ from glnet.geometry import PatchGrid, Size, Window
 from glnet.inference.blending import weights_of
 from glnet.inference.forming import dtype_of
 from glnet.inference.host_memory import (
+    NOTHING,
+    Beside,
     computing_bytes,
     program_bytes,
     reading_bytes,
@@ -91,14 +93,24 @@ class Estimate:
         return asdict(self)
 
 
-def estimate(model: Model, size: Size, settings: Settings, *, counts: bool = True) -> Estimate:
-    """Estimate a prediction of the model's own answer.
+def estimate(
+    model: Model,
+    size: Size,
+    settings: Settings,
+    *,
+    counts: bool = True,
+    wanted: Sequence[Answer] = (),
+    beside: Beside = NOTHING,
+) -> Estimate:
+    """Estimate a prediction.
 
     Args:
         model: Its weights may be of any values, or none (on torch's ``meta`` device).
         size: Of the image.
         settings: Resolved but for the device, which need not be here.
         counts: Whether multiply-adds are counted, which takes half of the time; else they are 0.
+        wanted: Which answers are kept; the model's own by default.
+        beside: What its caller holds.
 
     Raises:
         ConfigurationError: If a setting cannot be.
@@ -107,7 +119,8 @@ def estimate(model: Model, size: Size, settings: Settings, *, counts: bool = Tru
     per_region = len(model.config.framing.grid(regions.patch))
     batch = min(settings.patch_batch, per_region)
     weighed = _weighed(model, settings)
-    run = _Rehearsal(model, regions, replace(settings, patch_batch=batch), weighed.form)
+    wanted = wanted or answers_of(model.network)[-1:]
+    run = _Rehearsal(model, regions, replace(settings, patch_batch=batch), weighed.form, wanted)
     forget_bilinear_steps()
     with torch.inference_mode(), uncollected(), ExitStack() as stack:
         if counts:
@@ -115,7 +128,7 @@ def estimate(model: Model, size: Size, settings: Settings, *, counts: bool = Tru
             run.counts.total = counter.get_total_flops
         # The inner one: the other takes operations to pieces.
         live = stack.enter_context(LiveBytes(META.type))
-        run.run()
+        run.run(beside.device)
     is_on_cpu = torch.device(settings.device).type == "cpu"
     units = len(TURNS[settings.turns]) * len(regions)
     patches = per_region if model.network.local is not None else 0
@@ -133,7 +146,8 @@ def estimate(model: Model, size: Size, settings: Settings, *, counts: bool = Tru
         host_bytes=program_bytes()
         + computing_bytes(on_device if is_on_cpu else weighed.host_bytes)
         + reading_bytes(model.config, settings, batch)
-        + writing_bytes(size, settings),
+        + writing_bytes(size, settings)
+        + beside.host,
         program_bytes=program_bytes(),
         scratch_bytes=sum(
             score_bytes(answer, units, per_region, batch, frame)
@@ -197,7 +211,14 @@ class _Rehearsal:
         frames: The shapes of what is kept of a patch, per answer.
     """
 
-    def __init__(self, model: Model, regions: PatchGrid, settings: Settings, form: Form) -> None:
+    def __init__(
+        self,
+        model: Model,
+        regions: PatchGrid,
+        settings: Settings,
+        form: Form,
+        wanted: Sequence[Answer],
+    ) -> None:
         self.counts = _Counts()
         self.frames: dict[Answer, torch.Size] = {}
         self._regions = regions
@@ -205,18 +226,18 @@ class _Rehearsal:
         self._blending = blending_of(model.config, settings)
         self._grid = model.config.framing.grid(regions.patch)
         self._sampling = model.config.framing.sampling
-        self._answer = answers_of(model.network)[-1]
+        self._wanted = wanted
         self._passes = Passes(
             form,
             Exchange(self._grid, self._sampling),
             self._grid.places[: BATCHES * self._batch],
-            (self._answer,),
+            wanted,
             pixels=_ContentlessPixels(model.config, replace(settings, device=META.type)),
             keep=lambda _, frame: _Nowhere(frame),
         )
 
-    def run(self) -> None:
-        """All passes, and some labels."""
+    def run(self, beside: int) -> None:
+        """All passes, some labels, and tensors of so many bytes beside what is left."""
         self._passes.run(self._batch, self.counts.note)
         self.counts.end()
         kept, size = self._passes.kept, self._regions.raster
@@ -227,7 +248,9 @@ class _Rehearsal:
         prediction = Prediction(size, regions, self._regions, self._blending)
         side = 2 * prediction.block_side()
         seen = Size(min(side, size.height), min(side, size.width))
-        prediction.best(self._answer, Window(0, 0, seen), META)
+        for answer in self._wanted:
+            prediction.best(answer, Window(0, 0, seen), META)
+        torch.empty(beside, dtype=torch.uint8, device=META)
 
 
 class _ContentlessPixels:

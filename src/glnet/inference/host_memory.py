@@ -1,10 +1,10 @@
 """What a prediction takes in the host's memory besides tensors in the network."""
 
+from dataclasses import dataclass
 from functools import cache
 
 from glnet.geometry import Size
 from glnet.inference.machine import resident_host_bytes
-from glnet.inference.prediction import strip_height
 from glnet.inference.settings import Settings
 from glnet.model.config import ModelConfig
 from glnet.raster import CACHE_BYTES, LABEL_TILE, STRIP_BYTES
@@ -16,6 +16,35 @@ This and `UNUSED_SHARE` are fitted to peaks of whole runs on one machine (`bench
 
 UNUSED_SHARE = 0.22
 """Of tensors in host memory: pieces of freed memory that the next tensor does not fit into."""
+
+
+OVERVIEW_BYTES = 44 * 2**20
+"""What GDAL took to make and check the overviews of 20,000 x 20,000 labels, beyond its cache."""
+
+POLYGON_BYTES = 100 * 2**20
+"""What polygons take while they are made (`benchmarks/vectors.py`), but for the largest one."""
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What is held beside a prediction by whoever asked for it, in bytes.
+
+    Attributes:
+        host: In host memory: a file that is decoded whole, a picture that is drawn.
+        device: In tensors on the device, once the passes are done: what becomes of the labels.
+    """
+
+    host: int = 0
+    device: int = 0
+
+    def __add__(self, other: "Beside") -> "Beside":
+        return Beside(self.host + other.host, self.device + other.device)
+
+    def __le__(self, other: "Beside") -> bool:
+        return self.host <= other.host and self.device <= other.device
+
+
+NOTHING = Beside()
 
 
 @cache
@@ -35,10 +64,13 @@ def reading_bytes(config: ModelConfig, settings: Settings, batch: int) -> int:
     return CACHE_BYTES + max(patches + (window if framing.reduction > 1 else 0), thumbnail)
 
 
-def writing_bytes(size: Size, settings: Settings) -> int:
-    """Labels on their way to the file."""
-    strips = (settings.ahead + 2) * strip_height(size)
-    return (strips + min(LABEL_TILE, size.height)) * size.width
+def writing_bytes(size: Size, settings: Settings, bands: int = 1) -> int:
+    """Tiles of results on their way to the file, their counts, and GDAL making overviews."""
+    tile = min(LABEL_TILE, size.height) * min(LABEL_TILE, size.width)
+    waiting = (settings.ahead + 2) * bands * tile
+    counts = 2 * 8 * 256 * min(LABEL_TILE, size.height)
+    has_overviews = max(size.height, size.width) > LABEL_TILE
+    return waiting + counts + (OVERVIEW_BYTES if has_overviews else 0)
 
 
 def computing_bytes(tensors: int) -> int:

@@ -8,12 +8,27 @@ from numpy.typing import NDArray
 
 from glnet.geometry import Size, Window
 from glnet.inference.sampling import centres, fitted
-from glnet.raster import Raster, draw_overlay, thumbnail, to_display
+from glnet.raster import STRIP_BYTES, Raster, draw_overlay, thumbnail, to_display
 
 LONGEST_SIDE = 2048
 """Of the picture, in pixels; smaller rasters are shown as large as they are."""
 
+STRETCHING_BYTES = 36
+"""Per pixel: a band in float64, several times, while its percentiles are found."""
+
 Labels = NDArray[np.uint8]
+
+
+def overlay_bytes(raster: Raster) -> int:
+    """What drawing the picture takes in host memory at most."""
+    pixels = fitted(raster.size, LONGEST_SIDE).area
+    value = 1 if raster.dtype == np.uint8 else 4
+    small = raster.bands * value
+    shrinking = 8 * raster.bands + small  # sums, in float64
+    grey = 3 * value if raster.bands < 3 else 0
+    showing = small + grey + 6 + (STRETCHING_BYTES if value > 1 else 0)
+    # And its labels, which wait all the time.
+    return pixels * (1 + max(shrinking, showing)) + 2 * STRIP_BYTES
 
 
 def overlay_beside(output: Path) -> Path:

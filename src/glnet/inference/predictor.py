@@ -1,14 +1,16 @@
 """A model that is ready to predict one raster after another."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 from glnet.inference.budget import Fitting
 from glnet.inference.forming import Formed, form_of
+from glnet.inference.host_memory import NOTHING, Beside
 from glnet.inference.machine import explained_memory, resolved
 from glnet.inference.settings import Settings
+from glnet.model.answers import Answer
 from glnet.model.checkpoint import Model, open_model
 from glnet.model.digest import digest_of
 from glnet.raster import Raster, RasterFile
@@ -20,6 +22,7 @@ class Predictor:
     Args:
         model: As loaded, or its folder, of which no more weights are read than are needed.
         settings: Their device and precision may be ``auto``.
+        wanted: Which answers of every raster will be kept; the model's own by default.
 
     Attributes:
         model: The network has no weights where the model is a folder.
@@ -30,20 +33,22 @@ class Predictor:
         ConfigurationError: If there is no such device or precision.
     """
 
-    def __init__(self, model: Model | str | Path, settings: Settings) -> None:
+    def __init__(
+        self, model: Model | str | Path, settings: Settings, wanted: Sequence[Answer] = ()
+    ) -> None:
         self.settings = resolved(settings)
         with explained_memory("the model", self.settings):
             found = model if isinstance(model, Model) else open_model(model)
         self._found = found
         self._digest: str | None = None
         self.model = found if isinstance(found, Model) else found.model
-        self._fitting = Fitting(self.model, self.settings)
+        self._fitting = Fitting(self.model, self.settings, wanted)
 
         def formed(*, keeps_weights: bool) -> Formed:
             return form_of(found, replace(self.settings, keeps_weights=keeps_weights))
 
         self._formed: Callable[..., Formed] = cache(formed)
-        self._formed(keeps_weights=self.settings.keeps_weights)  # What is wrong shows at once.
+        _ = self.formed  # What is wrong shows at once.
 
     def digest(self) -> str:
         """A checksum of the model: its configuration and all its weights."""
@@ -51,12 +56,21 @@ class Predictor:
             self._digest = digest_of(self._found)
         return self._digest
 
-    def fitted(self, raster: Raster) -> tuple[Settings, Formed]:
+    @property
+    def formed(self) -> Formed:
+        """The form of the settings, as far as no memory that they name asks for another one."""
+        return self._formed(keeps_weights=self.settings.keeps_weights)
+
+    def fitted(self, raster: Raster, beside: Beside = NOTHING) -> tuple[Settings, Formed]:
         """The settings for a raster, within the memory that they name, and the form to compute.
+
+        Args:
+            raster: Opened. If it is decoded whole, that counts.
+            beside: What else the caller will hold for it.
 
         Raises:
             ConfigurationError: If that memory is not enough.
         """
         decoded = raster.decoded_bytes if isinstance(raster, RasterFile) else 0
-        settings = self._fitting.of(raster.name, raster.size, decoded)
+        settings = self._fitting.of(raster.name, raster.size, beside + Beside(decoded))
         return settings, self._formed(keeps_weights=settings.keeps_weights)

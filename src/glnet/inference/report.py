@@ -35,6 +35,7 @@ class SegmentReport:
         blending: How patches were blended.
         resumed: Whether this went on from an unfinished run; the seconds are those since.
         form: ``collapsed`` where the linear head was multiplied out, ``plain`` as it was trained.
+        compiled: Whether torch.compile made code for the backbone that sees the patches.
         note: What else there is to know, in one line.
     """
 
@@ -62,6 +63,7 @@ class SegmentReport:
     blending: str = "feathered"
     resumed: bool = False
     form: str = "plain"
+    compiled: bool = False
     note: str | None = None
 
     def to_dict(self) -> dict[str, object]:

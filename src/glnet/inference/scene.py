@@ -13,6 +13,7 @@ from glnet.errors import OutputError, RasterError
 from glnet.geometry import blocks, strips
 from glnet.inference.answering import NODATA_LABEL, Answered, Answerer, Wanted
 from glnet.inference.forming import Formed
+from glnet.inference.host_memory import POLYGON_BYTES, Beside
 from glnet.inference.jobs import Job, check_job
 from glnet.inference.journal import Journal, unfinished_beside
 from glnet.inference.machine import (
@@ -22,6 +23,7 @@ from glnet.inference.machine import (
     peak_host_bytes,
 )
 from glnet.inference.overlapping import made_ahead
+from glnet.inference.overlay import overlay_bytes
 from glnet.inference.prediction import strip_height
 from glnet.inference.predictor import Predictor
 from glnet.inference.regions import Regions, regions_of
@@ -87,7 +89,8 @@ def segment_scene(
         is_own = rules.resume and unfinished_beside(job.output).exists()
         check_job(job, overwrite=rules.overwrite or is_own)
         identity = _identity(job.image)
-        settings, formed = predictor.fitted(raster)
+        beside = _beside(job, raster, predictor.model.num_classes)
+        settings, formed = predictor.fitted(raster, beside)
         regions = regions_of(raster.size, predictor.model.config, settings.regions)
         facts = _facts(job, raster, identity, predictor, settings, regions)
         journal, was_resumed = _opened_journal(job, facts, settings, rules)
@@ -272,8 +275,18 @@ class _Scene:
             blending=blending_of(model.config, settings),
             resumed=was_resumed,
             form=self._formed.name,
+            compiled=self._formed.is_compiled,
             note=self._formed.note,
         )
+
+
+def _beside(job: Job, raster: Raster, classes: int) -> Beside:
+    """What is held for other results than labels: the most of what comes one after another."""
+    bands = (job.confidence is not None) + classes * (job.probabilities is not None)
+    tiles = 3 * bands * LABEL_TILE**2
+    polygons = 0 if job.vector is None else POLYGON_BYTES
+    picture = 0 if job.overlay is None else overlay_bytes(raster)
+    return Beside(max(tiles, polygons, picture))
 
 
 def _name(path: Path | None) -> str | None:

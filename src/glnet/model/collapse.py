@@ -16,12 +16,14 @@ from torch import Tensor, nn
 
 from glnet.errors import CollapseError
 from glnet.model.answers import Answer
+from glnet.model.backbone import Backbone
 from glnet.model.branch import Branch, Listen
+from glnet.model.compiling import Compiling
 from glnet.model.consecutive import ConsecutiveConv2d
 from glnet.model.exchange import Exchange, PatchIndex
 from glnet.model.features import BranchFeatures, HeardFeatures, Layer
 from glnet.model.folding import folded
-from glnet.model.forms import PatchOutput, WholeOutput, answers_of, shared_layers
+from glnet.model.forms import PatchOutput, WholeOutput, answers_of, most_seeing, shared_layers
 from glnet.model.fpn import FPN
 from glnet.model.glnet import GLNet, required
 from glnet.model.moving import moved
@@ -43,7 +45,7 @@ class CollapsedBranch(nn.Module):
         endings: By name, each from the refined maps (own, heard 1, ...) to few channels.
     """
 
-    def __init__(self, backbone: nn.Module, fpn: FPN, endings: Mapping[str, nn.Module]) -> None:
+    def __init__(self, backbone: Backbone, fpn: FPN, endings: Mapping[str, nn.Module]) -> None:
         super().__init__()
         self.backbone = backbone
         self.fpn = fpn
@@ -88,6 +90,13 @@ class CollapsedForm:
         self._device = device
         self._dtype = dtype
         self._there: _There | None = None
+        self._compiling: Compiling | None = None
+        self._compiled: CollapsedBranch | None = None
+
+    def compile(self) -> Compiling:
+        """Have the backbone of the branch that sees most compiled; it then stays on the device."""
+        self._compiling = Compiling()
+        return self._compiling
 
     def see_whole(self, thumbnail: Tensor, wanted: Collection[Answer]) -> WholeOutput:
         """As `Form.see_whole`."""
@@ -138,9 +147,19 @@ class CollapsedForm:
         """A branch on the device; the one before has gone."""
         if self._there is None or self._there.name != name:
             self._there = None
-            branch = moved(self._make(name), self._device, self._dtype).eval()
-            self._there = _There(name, branch)
+            self._there = _There(name, self._ready(name))
         return self._there.branch
+
+    def _ready(self, name: str) -> CollapsedBranch:
+        is_compiled = self._compiling is not None and name == most_seeing(self.answers)
+        if is_compiled and self._compiled is not None:
+            return self._compiled
+        branch = moved(self._make(name), self._device, self._dtype).eval()
+        if is_compiled and self._compiling is not None:
+            # Code belongs to the module that it was made of, so this one stays.
+            branch.backbone.network = self._compiling.of(branch.backbone.network)
+            self._compiled = branch
+        return branch
 
 
 class _There(NamedTuple):

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from glnet.model.answers import Answer
 from glnet.model.branch import BranchOutput
+from glnet.model.compiling import Compiling
 from glnet.model.exchange import Exchange, PatchIndex
 from glnet.model.features import BranchFeatures, HeardFeatures, Layer
 from glnet.model.glnet import GLNet, required
@@ -90,6 +91,14 @@ class Form(Protocol):
         """What the thumbnail adds to the aggregated scores of patches: (N, K, h, w)."""
         ...
 
+    def compile(self) -> Compiling:
+        """Have torch.compile make code for the backbone that runs most; tells what became of it.
+
+        That of the patches, or of the thumbnail where there are no patches: code for what runs once
+        per image would seldom pay.
+        """
+        ...
+
 
 class PlainForm:
     """The network as it was trained; lower precision is torch's autocast.
@@ -111,6 +120,12 @@ class PlainForm:
         self._dtype = dtype
         self.answers = answers_of(network)
         self.hears_patches = network.refined is not None
+
+    def compile(self) -> Compiling:
+        """As `Form.compile`."""
+        compiling, branch = Compiling(), getattr(self._network, most_seeing(self.answers))
+        branch.backbone.network = compiling.of(branch.backbone.network)
+        return compiling
 
     def see_whole(self, thumbnail: Tensor, wanted: Collection[Answer]) -> WholeOutput:
         """As `Form.see_whole`."""
@@ -179,6 +194,14 @@ def answers_of(network: GLNet) -> tuple[Answer, ...]:
         (Answer.AGGREGATED, network.aggregation),
     )
     return tuple(answer for answer, part in parts if part is not None)
+
+
+def most_seeing(answers: Collection[Answer]) -> str:
+    """The attribute of `GLNet` that is the branch which runs most often, by the network's answers.
+
+    That of the patches, where there is one.
+    """
+    return "local" if Answer.LOCAL in answers else "context"
 
 
 def shared_layers(network: GLNet) -> frozenset[Layer]:

@@ -17,6 +17,9 @@ FLOAT32_MAX = float(np.finfo(np.float32).max)
 BOUNDARY_BRIGHTNESS = 0.7
 """Class boundaries are drawn in the class colour, darkened to this share."""
 
+ROWS_AT_ONCE = 64
+"""Of a picture that is tinted: all of it, in floats, would take many times what it does itself."""
+
 Picture = NDArray[np.uint8]
 
 
@@ -51,12 +54,16 @@ def draw_overlay(
         raise GeometryError(f"opacity must be in 0..1, got {opacity}")
     table = np.zeros((256, 3), dtype=np.float32)
     table[: len(colors)] = np.reshape(colors, (-1, 3))
-    is_boundary = _boundaries(labels)[..., np.newaxis]
-    is_colored = (labels < len(colors))[..., np.newaxis]
-    shares = np.where(is_boundary, 1, np.float32(opacity)) * is_colored
-    tints = table[labels] * np.where(is_boundary, np.float32(BOUNDARY_BRIGHTNESS), 1)
-    mixed: Picture = np.rint(picture * (1 - shares) + tints * shares).astype(np.uint8)
-    return mixed
+    is_boundary = _boundaries(labels)
+    tinted = np.empty_like(picture)
+    for first in range(0, len(picture), ROWS_AT_ONCE):
+        rows = slice(first, first + ROWS_AT_ONCE)
+        is_colored = (labels[rows] < len(colors))[..., np.newaxis]
+        is_edge = is_boundary[rows, :, np.newaxis]
+        shares = np.where(is_edge, 1, np.float32(opacity)) * is_colored
+        tints = table[labels[rows]] * np.where(is_edge, np.float32(BOUNDARY_BRIGHTNESS), 1)
+        tinted[rows] = np.rint(picture[rows] * (1 - shares) + tints * shares).astype(np.uint8)
+    return tinted
 
 
 def to_display(pixels: Pixels) -> Picture:

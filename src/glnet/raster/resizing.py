@@ -261,9 +261,11 @@ def _fixed_point(reaches: list[Reach]) -> list[Reach]:
 
 
 def _from_fixed_point(sums: Floats) -> NDArray[np.uint8]:
-    # Whole numbers times whole numbers, under 2**53: float64 has added them up exactly.
-    rounded = np.floor((sums + FIXED_POINT_ONE / 2) / FIXED_POINT_ONE)
-    pixels: NDArray[np.uint8] = np.clip(rounded, 0, 255).astype(np.uint8)
+    # Whole numbers times whole numbers, under 2**53: float64 has added them up exactly. In place,
+    # as they are the largest thing there is.
+    sums += FIXED_POINT_ONE / 2
+    sums /= FIXED_POINT_ONE
+    pixels: NDArray[np.uint8] = np.clip(np.floor(sums, out=sums), 0, 255, out=sums).astype(np.uint8)
     return pixels
 
 
@@ -276,13 +278,12 @@ def _weighted_rows(
     """
     sums = np.zeros(shape)
     for start, pixels in rows:
-        values = pixels.astype(np.float64)
-        stop = start + values.shape[1]
+        stop = start + pixels.shape[1]
         for row, reach in enumerate(reaches):
             first, last = max(reach.start, start), min(reach.stop, stop)
             if first < last:
                 weights = reach.weights[first - reach.start : last - reach.start]
-                reached = values[:, first - start : last - start]
+                reached = pixels[:, first - start : last - start].astype(np.float64)
                 sums[:, row] += np.tensordot(weights, reached, (0, 1))
     return sums
 

@@ -3,37 +3,38 @@
 As in `inference/estimate.py`, tensors on torch's ``meta`` device stand for those on the device,
 which need not be here. Steps, portions and optimiser are those of a run, so what is counted is
 what a run does. Tasks that are alike take the same: of many, two are run and the second one tells
-the rest.
+the rest. What stands in for images is in `contentless.py`.
 """
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import groupby
-from typing import NamedTuple, TypeVar, cast
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from glnet.data import IGNORE_INDEX
 from glnet.errors import ConfigurationError
-from glnet.geometry import Size, Window
+from glnet.geometry import Size
 from glnet.inference.live_bytes import LiveBytes, uncollected
 from glnet.inference.pixels import LEAST_SIDE
 from glnet.inference.settings import Precision
 from glnet.model.build import build_glnet
-from glnet.model.config import Framing
 from glnet.model.resampling import forget_bilinear_steps
-from glnet.training.augmentation import Turn
 from glnet.training.checking import check_framing
-from glnet.training.config import StageConfig, TrainingConfig
-from glnet.training.feeding import Feed
-from glnet.training.images import Thumbnail
-from glnet.training.plan import Part, Plan, Task
+from glnet.training.config import TrainingConfig
+from glnet.training.contentless import (
+    ContentlessImage,
+    Descent,
+    Unknowing,
+    contentless_feeds,
+)
+from glnet.training.plan import Task
 from glnet.training.portions import Portion, Portions
-from glnet.training.preparation import choice_of, objective_of, schedule_of, steps_of
-from glnet.training.stages import Feeds, StageModule
+from glnet.training.preparation import objective_of, steps_of
+from glnet.training.stages import StageModule
 
 META = torch.device("meta")
 
@@ -105,7 +106,7 @@ def estimate_steps(
     image = ContentlessImage(config.framing, classes, bands)
     found = []
     for name, stage, step in steps_of(config, network, objective):
-        feeds = _feeds(config, name, stage, image, size)
+        feeds = contentless_feeds(config, name, stage, image, size)
         tasks = feeds.training.plan.tasks(0, 0)
         images = sum(len(task.looks) for task in tasks if task.opens)
         run = _Run(
@@ -146,71 +147,6 @@ def _check(config: TrainingConfig, size: Size, precision: Precision) -> None:
         raise ConfigurationError(
             f"training is estimated in float32 only, got {precision}; add --precision float32"
         )
-
-
-class ContentlessImage:
-    """Stands for an image and its mask; what is read of it lies on the host, as in a run.
-
-    Args:
-        framing: Sizes.
-        classes: How many there are.
-        bands: Of the image.
-    """
-
-    stem = "an image without content"
-
-    def __init__(self, framing: Framing, classes: int, bands: int) -> None:
-        self._framing = framing
-        self._classes = classes
-        self._bands = bands
-
-    def thumbnail(self, turn: Turn) -> Thumbnail:
-        """The whole image."""
-        del turn
-        side = self._framing.thumbnail_size
-        return Thumbnail(_zeros(self._bands, side, side), _zeros(side, side, dtype=torch.uint8))
-
-    def pixels(self, windows: Sequence[Window], turn: Turn) -> Tensor:
-        """Pixels (P, bands, p, p) of windows."""
-        del turn
-        return _zeros(len(windows), self._bands, *self._sides(windows))
-
-    def labels(self, windows: Sequence[Window], turn: Turn) -> Tensor:
-        """Labels (P, p, p) of windows."""
-        del turn
-        return _zeros(len(windows), *self._sides(windows), dtype=torch.uint8)
-
-    def label_counts(self, windows: Sequence[Window], turn: Turn) -> Tensor:
-        """A pixel of every class: (K,)."""
-        del windows, turn
-        return torch.ones(self._classes, dtype=torch.int64)
-
-    def _sides(self, windows: Sequence[Window]) -> tuple[int, int]:
-        size, factor = windows[0].size, self._framing.reduction
-        return -(-size.height // factor), -(-size.width // factor)
-
-
-def _zeros(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
-    """One zero that looks like many."""
-    return torch.zeros((), dtype=dtype).expand(shape)
-
-
-def _feeds(
-    config: TrainingConfig, name: str, stage: StageConfig, image: ContentlessImage, size: Size
-) -> Feeds:
-    """What a stage would see, every image laid alike; as the first of several devices."""
-    choice = replace(
-        choice_of(config, name, stage),
-        flips=False,
-        quarter_turns=False,
-        photometric=0.0,
-        foreground=0.0,
-    )
-    sizes = [size] * stage.images
-    plan = Plan(sizes, config.framing, choice, stage.images, schedule_of(name), "an estimate")
-    plan.part = Part(0, config.run.devices * config.run.num_nodes)
-    feed = Feed(plan, Portions([image], has_thumbnails=False), workers=0)
-    return Feeds(feed, feed, 0)
 
 
 class Sample(NamedTuple):
@@ -292,14 +228,14 @@ def _taken(run: _Run, device: str) -> tuple[int, int]:
     weights = sum(_bytes(of) for of in (*module.network.parameters(), *module.network.buffers()))
     with (
         uncollected(),
-        _Unknowing(),  # type: ignore[no-untyped-call]
+        Unknowing(),  # type: ignore[no-untyped-call]
         FlopCounterMode(display=False) as counter,
         LiveBytes(META.type) as live,  # the inner one: the other takes operations to pieces
     ):
         # One image is enough to leave the optimiser's state behind.
-        module.move(_Counted(run.one_image(), counter), optimizer, _Descent())
+        module.move(_Counted(run.one_image(), counter), optimizer, Descent())
         whole = _Counted(run, counter)
-        module.move(whole, optimizer, _Descent())
+        module.move(whole, optimizer, Descent())
     module.network.zero_grad()
     return weights + live.peak, whole.flops // 2
 
@@ -321,38 +257,3 @@ class _Counted:
             before = self._counter.get_total_flops()
             yield self._run.portions[task].to(META)
             self.flops += times * (self._counter.get_total_flops() - before)
-
-
-class _Descent:
-    """Differentiates, and nothing else."""
-
-    scale = 1.0
-
-    def __call__(self, loss: Tensor) -> None:
-        loss.backward()  # type: ignore[no-untyped-call]
-
-
-class _Unknowing(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Answers in the place of tensors without content where an operation asks for it.
-
-    A number is taken as 1, which is finite; as many kinds are counted as are asked for at least.
-    """
-
-    def __torch_dispatch__(
-        self,
-        func: Callable[..., object],
-        types: object,
-        args: tuple[object, ...] = (),
-        kwargs: dict[str, object] | None = None,
-    ) -> object:
-        """Run an operation, or guess its answer."""
-        del types
-        kwargs = kwargs or {}
-        of = args[0] if args else None
-        if isinstance(of, Tensor) and of.is_meta:
-            if func is torch.ops.aten._local_scalar_dense.default:
-                return 1.0 if of.is_floating_point() else 1
-            if func is torch.ops.aten.bincount.default:
-                least = args[2] if len(args) > 2 else kwargs.get("minlength", 0)
-                return of.new_empty(cast(int, least), dtype=torch.int64)
-        return func(*args, **kwargs)
