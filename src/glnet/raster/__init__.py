@@ -1,11 +1,12 @@
 """Pixel files: the only folder that opens and writes them."""
 
-from glnet.raster.files import Palette, RasterFile, open_raster
+from glnet.raster.files import RasterFile, open_raster
 from glnet.raster.gdal import CACHE_BYTES
 from glnet.raster.images import image_writer
 from glnet.raster.labels import LABEL_TILE, LabelWriter
 from glnet.raster.memory import ArrayRaster
 from glnet.raster.overlay import draw_overlay, to_display
+from glnet.raster.palettes import Palette
 from glnet.raster.pictures import write_picture
 from glnet.raster.protocol import Georeference, Masked, Raster, Valid
 from glnet.raster.resizing import (
