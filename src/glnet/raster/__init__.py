@@ -1,6 +1,7 @@
 """Pixel files: the only folder that opens and writes them."""
 
 from glnet.raster.files import RasterFile, open_raster
+from glnet.raster.forgiving import ForgivingRaster
 from glnet.raster.gdal import CACHE_BYTES
 from glnet.raster.images import image_writer
 from glnet.raster.labels import LABEL_TILE, LabelWriter
@@ -34,6 +35,7 @@ __all__ = [
     "RasterView",
     "RasterPart",
     "ExtendedRaster",
+    "ForgivingRaster",
     "thumbnail",
     "read_reduced",
     "masked_thumbnail",

@@ -99,6 +99,13 @@ class RasterFile:
         return self._picture.palette
 
     @property
+    def block(self) -> Size:
+        """What is decoded together, as displayed: a tile, some rows, or the whole picture."""
+        if self._is_decoded_whole:
+            return self.size
+        return self._orientation.displayed_size(self._picture.block)
+
+    @property
     def decoded_bytes(self) -> int:
         """Host memory that pixels take at most from the first `read` until `close`, or 0."""
         if not self._is_decoded_whole:

@@ -53,6 +53,11 @@ class StoredPicture:
         return Size(self._dataset.height, self._dataset.width)
 
     @property
+    def block(self) -> Size:
+        """The storage tile of the file."""
+        return Size(*self._dataset.block_shapes[self._indexes[0] - 1])
+
+    @property
     def bands(self) -> int:
         """The number of bands that `read` gives."""
         return len(self._indexes) if self._lookup is None else len(self._lookup)
