@@ -17,6 +17,7 @@ from glnet.raster.resizing import (
     read_reduced,
     thumbnail,
 )
+from glnet.raster.spooling import Access, ReadingCost, reading_cost, spooled
 from glnet.raster.turning import UPRIGHT, Turn, TurnedRaster
 from glnet.raster.views import ExtendedRaster, RasterPart, RasterView
 
@@ -36,6 +37,10 @@ __all__ = [
     "RasterPart",
     "ExtendedRaster",
     "ForgivingRaster",
+    "spooled",
+    "reading_cost",
+    "ReadingCost",
+    "Access",
     "thumbnail",
     "read_reduced",
     "masked_thumbnail",

@@ -44,7 +44,8 @@ class RasterFile:
         self._stored_size = self._picture.size
         self._orientation = _orientation(dataset, Path(path))
         self._georeference = _georeference(dataset, self._orientation)
-        self._is_decoded_whole = dataset.driver in DECODED_WHOLE
+        self._driver: str = dataset.driver
+        self._is_decoded_whole = self._driver in DECODED_WHOLE
         self._decoded: Masked | None = None
         self._is_closed = False
 
@@ -99,6 +100,26 @@ class RasterFile:
         return self._picture.palette
 
     @property
+    def driver(self) -> str:
+        """GDAL's name of the format."""
+        return self._driver
+
+    @property
+    def orientation(self) -> Orientation:
+        """How the stored picture is turned before it is displayed."""
+        return self._orientation
+
+    @property
+    def stored_block(self) -> Size:
+        """The storage tile of the file; a row where it has none."""
+        return self._picture.block
+
+    @property
+    def pixel_bytes(self) -> int:
+        """What a pixel takes in memory while it is read, masks not counted."""
+        return self._picture.values_per_pixel * self.dtype.itemsize
+
+    @property
     def block(self) -> Size:
         """What is decoded together, as displayed: a tile, some rows, or the whole picture."""
         if self._is_decoded_whole:
@@ -110,8 +131,7 @@ class RasterFile:
         """Host memory that pixels take at most from the first `read` until `close`, or 0."""
         if not self._is_decoded_whole:
             return 0
-        values = self._stored_size.area * self._picture.values_per_pixel
-        return values * self.dtype.itemsize * (2 if self.is_turned else 1)
+        return self._stored_size.area * self.pixel_bytes * (2 if self.is_turned else 1)
 
     def read(self, window: Window) -> Pixels:
         """The pixels of a window, (bands, height, width), in the file's number type.
@@ -136,6 +156,26 @@ class RasterFile:
             return Masked(pixels[:, *window.slices].copy(), part)
         return self._read_displayed(window)
 
+    def read_stored(self, window: Window) -> Masked:
+        """A window of the picture as it is stored, which is never decoded whole for it.
+
+        In formats without random access, every window should begin where the last one ended, and
+        be full rows that fit GDAL's cache: a step back decodes all from the top again.
+
+        Raises:
+            RasterError: If the file is closed, or damaged under this window.
+        """
+        if self._is_closed:
+            raise RasterError(f"{self._name} is closed; read it inside its with block")
+        try:
+            return self._picture.read(window)
+        except GDAL_ERRORS as error:
+            seen = self._orientation.displayed_window(window, self._stored_size)
+            raise RasterError(
+                f"{self._name} cannot be read at rows {seen.row}..{seen.row_stop}, columns "
+                f"{seen.column}..{seen.column_stop}, the file may be damaged: {reason(error)}"
+            ) from error
+
     def close(self) -> None:
         """Close the file and forget decoded pixels. Closing twice is no error."""
         self._picture.close()
@@ -158,16 +198,8 @@ class RasterFile:
         return self._decoded
 
     def _read_displayed(self, window: Window) -> Masked:
-        if self._is_closed:
-            raise RasterError(f"{self._name} is closed; read it inside its with block")
-        try:
-            found = self._picture.read(self._orientation.stored_window(window, self._stored_size))
-        except GDAL_ERRORS as error:
-            raise RasterError(
-                f"{self._name} cannot be read at rows {window.row}..{window.row_stop}, columns "
-                f"{window.column}..{window.column_stop}, the file may be damaged: {reason(error)}"
-            ) from error
-        return self._orientation.display_masked(found)
+        stored = self.read_stored(self._orientation.stored_window(window, self._stored_size))
+        return self._orientation.display_masked(stored)
 
 
 def open_raster(

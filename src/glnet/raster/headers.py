@@ -1,9 +1,15 @@
-"""Orientations that GDAL does not report, from the headers of PNG, WebP and TIFF files."""
+"""What GDAL does not report, from the headers of files: orientation, and how they are decoded."""
 
 from pathlib import Path
 from typing import IO
 
-from PIL import Image, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
+from PIL import (
+    Image,
+    JpegImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
 
 from glnet.raster.gdal import without_warnings
 from glnet.raster.orientation import UPRIGHT, Orientation, exif_orientation
@@ -29,6 +35,31 @@ def header_orientation(path: Path, driver: str) -> Orientation:
     # file, so such a header is no reason to refuse it.
     except Exception:
         return UPRIGHT
+
+
+def is_refined_in_passes(path: Path, driver: str) -> bool:
+    """Whether a JPEG is progressive or a PNG interlaced: its last row waits for the last byte.
+
+    Args:
+        path: A file that GDAL has opened.
+        driver: The name of GDAL's driver for it.
+    """
+    read = {"JPEG": _is_progressive, "PNG": _is_interlaced}.get(driver)
+    if read is None or not path.is_file():
+        return False
+    try:
+        with without_warnings(), path.open("rb") as file:
+            return read(file)
+    except Exception:  # As above.
+        return False
+
+
+def _is_progressive(file: IO[bytes]) -> bool:
+    return "progressive" in JpegImagePlugin.JpegImageFile(file).info
+
+
+def _is_interlaced(file: IO[bytes]) -> bool:
+    return bool(PngImagePlugin.PngImageFile(file).info.get("interlace"))
 
 
 def _png_value(file: IO[bytes]) -> object:

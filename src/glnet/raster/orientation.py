@@ -44,6 +44,22 @@ class Orientation:
             column = stored.width - column - size.width
         return Window(row, column, size)
 
+    def displayed_window(self, window: Window, stored: Size) -> Window:
+        """Where a window of the stored picture lies in the displayed one.
+
+        Args:
+            window: In stored coordinates, inside the picture.
+            stored: The size of the stored picture.
+        """
+        row, column, size = window.row, window.column, window.size
+        if self.flips_rows:
+            row = stored.height - window.row_stop
+        if self.flips_columns:
+            column = stored.width - window.column_stop
+        if self.is_transposed:
+            return Window(column, row, Size(size.width, size.height))
+        return Window(row, column, size)
+
     def display(self, pixels: Pixels) -> Pixels:
         """Turn stored pixels (bands, height, width) as displayed, without a copy."""
         rows = slice(None, None, -1 if self.flips_rows else 1)
