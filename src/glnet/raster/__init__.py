@@ -12,9 +12,11 @@ from glnet.raster.pictures import write_picture
 from glnet.raster.protocol import Georeference, Masked, Raster, Valid
 from glnet.raster.resizing import (
     STRIP_BYTES,
+    Thumbnail,
     masked_reduced,
     masked_thumbnail,
     read_reduced,
+    shrunk,
     thumbnail,
 )
 from glnet.raster.spooling import Access, ReadingCost, reading_cost, spooled
@@ -42,6 +44,8 @@ __all__ = [
     "ReadingCost",
     "Access",
     "thumbnail",
+    "shrunk",
+    "Thumbnail",
     "read_reduced",
     "masked_thumbnail",
     "masked_reduced",

@@ -1,6 +1,7 @@
 """The one function that opens pixel files, and the raster it gives."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -18,6 +19,7 @@ from glnet.raster.orientation import UPRIGHT, Orientation, exif_orientation
 from glnet.raster.palettes import Colors, Palette
 from glnet.raster.protocol import Georeference, Masked, Pixels, require_inside, whole
 from glnet.raster.stored import StoredPicture
+from glnet.raster.views import RasterView
 
 
 class RasterFile:
@@ -127,6 +129,21 @@ class RasterFile:
         return self._orientation.displayed_size(self._picture.block)
 
     @property
+    def overviews(self) -> Sequence[int]:
+        """How many times smaller the file's own smaller copies are, about, the largest first."""
+        return () if self._is_decoded_whole else self._picture.overviews
+
+    @contextmanager
+    def overview(self, number: int) -> Iterator["Overview"]:
+        """A smaller copy of the raster within the file, by its place in `overviews`.
+
+        Raises:
+            RasterError: If it cannot be opened.
+        """
+        with closing(Overview(self, self._picture.overview(number))) as smaller:
+            yield smaller
+
+    @property
     def decoded_bytes(self) -> int:
         """Host memory that pixels take at most from the first `read` until `close`, or 0."""
         if not self._is_decoded_whole:
@@ -167,14 +184,7 @@ class RasterFile:
         """
         if self._is_closed:
             raise RasterError(f"{self._name} is closed; read it inside its with block")
-        try:
-            return self._picture.read(window)
-        except GDAL_ERRORS as error:
-            seen = self._orientation.displayed_window(window, self._stored_size)
-            raise RasterError(
-                f"{self._name} cannot be read at rows {seen.row}..{seen.row_stop}, columns "
-                f"{seen.column}..{seen.column_stop}, the file may be damaged: {reason(error)}"
-            ) from error
+        return _read(self._name, self._picture, window, self._orientation)
 
     def close(self) -> None:
         """Close the file and forget decoded pixels. Closing twice is no error."""
@@ -200,6 +210,61 @@ class RasterFile:
     def _read_displayed(self, window: Window) -> Masked:
         stored = self.read_stored(self._orientation.stored_window(window, self._stored_size))
         return self._orientation.display_masked(stored)
+
+
+class Overview(RasterView):
+    """A smaller copy of a raster within its file; made by `RasterFile.overview`.
+
+    Args:
+        raster: The raster at its full size; stays open.
+        picture: The smaller copy; closed with this.
+    """
+
+    def __init__(self, raster: RasterFile, picture: StoredPicture) -> None:
+        super().__init__(raster)
+        # From the full size: GDAL makes up where an overview lies, and knows no orientation of it.
+        self._orientation = raster.orientation
+        self._picture = picture
+
+    @property
+    def size(self) -> Size:
+        """Height and width in pixels, as displayed."""
+        return self._orientation.displayed_size(self._picture.size)
+
+    @property
+    def block(self) -> Size:
+        """What is decoded together, as displayed."""
+        return self._orientation.displayed_size(self._picture.block)
+
+    def read_masked(self, window: Window) -> Masked:
+        """The pixels of a window, and which of them are measurements.
+
+        Raises:
+            GeometryError: If the window is not inside the overview.
+            RasterError: If the file is damaged under this window.
+        """
+        require_inside(window, self)
+        stored = self._orientation.stored_window(window, self._picture.size)
+        name = f"the overview of {self.name}"
+        return self._orientation.display_masked(
+            _read(name, self._picture, stored, self._orientation)
+        )
+
+    def close(self) -> None:
+        """Close what was opened for it."""
+        self._picture.close()
+
+
+def _read(name: str, picture: StoredPicture, window: Window, orientation: Orientation) -> Masked:
+    """A window of a picture as it is stored; errors name it as displayed."""
+    try:
+        return picture.read(window)
+    except GDAL_ERRORS as error:
+        seen = orientation.displayed_window(window, picture.size)
+        raise RasterError(
+            f"{name} cannot be read at rows {seen.row}..{seen.row_stop}, columns "
+            f"{seen.column}..{seen.column_stop}, the file may be damaged: {reason(error)}"
+        ) from error
 
 
 def open_raster(

@@ -6,8 +6,7 @@ import numpy as np
 
 from glnet.errors import RasterError
 from glnet.geometry import Size, Window
-from glnet.raster.files import RasterFile
-from glnet.raster.protocol import Georeference, Masked, Raster, require_inside
+from glnet.raster.protocol import Blocked, Georeference, Masked, Raster, require_inside
 from glnet.raster.views import RasterView
 
 CELL_SIDE = 256
@@ -110,7 +109,7 @@ class ForgivingRaster(RasterView):
 
 
 def _cell_of(raster: Raster) -> Size:
-    cell = raster.block if isinstance(raster, RasterFile) else Size(CELL_SIDE, CELL_SIDE)
+    cell = raster.block if isinstance(raster, Blocked) else Size(CELL_SIDE, CELL_SIDE)
     while cell.area < LEAST_CELL_AREA:
         is_low = cell.height <= cell.width
         cell = Size(cell.height * (2 if is_low else 1), cell.width * (1 if is_low else 2))

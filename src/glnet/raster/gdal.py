@@ -78,8 +78,12 @@ def gdal_settings() -> Iterator[None]:
         yield
 
 
-def open_dataset(path: str | Path) -> DatasetReader:
+def open_dataset(path: str | Path, **options: object) -> DatasetReader:
     """Open a picture file with one of `PICTURE_DRIVERS`.
+
+    Args:
+        path: The file.
+        options: GDAL's options for opening, such as ``OVERVIEW_LEVEL``.
 
     Raises:
         RasterError: If there is no such file, or it is not a picture, or it is damaged.
@@ -91,7 +95,7 @@ def open_dataset(path: str | Path) -> DatasetReader:
         name = str(Path(path).absolute())
     try:
         with gdal_settings():
-            return DatasetReader(name, driver=list(PICTURE_DRIVERS))
+            return DatasetReader(name, driver=list(PICTURE_DRIVERS), **options)
     except GDAL_ERRORS as error:
         raise RasterError(f"{path} cannot be opened as a picture: {reason(error)}") from error
 

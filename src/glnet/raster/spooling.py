@@ -12,7 +12,7 @@ from glnet.raster.files import RasterFile
 from glnet.raster.gdal import CACHE_BYTES
 from glnet.raster.headers import is_refined_in_passes
 from glnet.raster.protocol import Georeference, Masked, Raster, require_inside
-from glnet.raster.tile_file import TileFile
+from glnet.raster.tile_file import TILE_WIDTH, TileFile
 from glnet.raster.views import RasterView
 
 KEPT_BYTES = 1 << 26
@@ -148,6 +148,12 @@ class SpooledRaster(RasterView):
     def has_mask(self) -> bool:
         """Whether some pixels may be no measurements."""
         return self._has_mask
+
+    @property
+    def block(self) -> Size:
+        """A tile of the copy, as displayed."""
+        tile = Size(self._tiles.tile_height, TILE_WIDTH)
+        return self.raster.orientation.displayed_size(tile)
 
     def read_masked(self, window: Window) -> Masked:
         """The pixels of a window, and which of them are measurements.

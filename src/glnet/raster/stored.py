@@ -10,7 +10,7 @@ from rasterio.windows import Window as FileWindow
 
 from glnet.errors import RasterError
 from glnet.geometry import Size, Window
-from glnet.raster.gdal import reading_settings
+from glnet.raster.gdal import open_dataset, reading_settings
 from glnet.raster.palettes import EXPANDED_BANDS, Palette, color_table, lookup_table
 from glnet.raster.protocol import Masked, Pixels, Valid, masked
 
@@ -35,6 +35,7 @@ class StoredPicture:
         self, dataset: DatasetReader, name: str, palette: Palette, bands: Sequence[int] | None
     ) -> None:
         self._dataset = dataset
+        self._name, self._options = name, (palette, bands)
         self.palette = color_table(dataset)
         self._lookup: Pixels | None = None
         if self.palette is not None and palette is Palette.EXPAND:
@@ -82,6 +83,22 @@ class StoredPicture:
     def values_per_pixel(self) -> int:
         """How many numbers a pixel has while it is read."""
         return max(self.bands, len(self._indexes))
+
+    @property
+    def overviews(self) -> Sequence[int]:
+        """How many times smaller each overview is, about; none if bands differ in theirs."""
+        indexes = {*self._indexes, *filter(None, [self._mask_band])}
+        levels = {tuple(self._dataset.overviews(index)) for index in indexes}
+        return sorted(levels.pop()) if len(levels) == 1 else ()
+
+    def overview(self, number: int) -> "StoredPicture":
+        """One of them, opened beside this one.
+
+        Raises:
+            RasterError: If it cannot be opened.
+        """
+        dataset = open_dataset(self._dataset.name, OVERVIEW_LEVEL=number)
+        return StoredPicture(dataset, self._name, *self._options)
 
     def read(self, window: Window) -> Masked:
         """The pixels of a window, and which are measurements.
