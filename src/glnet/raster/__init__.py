@@ -19,7 +19,9 @@ from glnet.raster.resizing import (
     shrunk,
     thumbnail,
 )
+from glnet.raster.slides import SlideRaster, is_slide, open_slide
 from glnet.raster.spooling import Access, ReadingCost, reading_cost, spooled
+from glnet.raster.tissue import TissueRaster, find_tissue, tissue_mask
 from glnet.raster.turning import UPRIGHT, Turn, TurnedRaster
 from glnet.raster.views import ExtendedRaster, RasterPart, RasterView
 
@@ -39,6 +41,12 @@ __all__ = [
     "RasterPart",
     "ExtendedRaster",
     "ForgivingRaster",
+    "open_slide",
+    "is_slide",
+    "SlideRaster",
+    "TissueRaster",
+    "find_tissue",
+    "tissue_mask",
     "spooled",
     "reading_cost",
     "ReadingCost",

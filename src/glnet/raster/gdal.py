@@ -78,12 +78,12 @@ def gdal_settings() -> Iterator[None]:
         yield
 
 
-def open_dataset(path: str | Path, **options: object) -> DatasetReader:
+def open_dataset(path: str | Path, overview_level: int | None = None) -> DatasetReader:
     """Open a picture file with one of `PICTURE_DRIVERS`.
 
     Args:
         path: The file.
-        options: GDAL's options for opening, such as ``OVERVIEW_LEVEL``.
+        overview_level: Which of its overviews to open in its place, from the largest, 0, on.
 
     Raises:
         RasterError: If there is no such file, or it is not a picture, or it is damaged.
@@ -93,6 +93,7 @@ def open_dataset(path: str | Path, **options: object) -> DatasetReader:
         _require_file(Path(path))
         # An absolute path cannot be mistaken for one of GDAL's prefixes, such as "GTIFF_DIR:2:".
         name = str(Path(path).absolute())
+    options = {} if overview_level is None else {"overview_level": overview_level}
     try:
         with gdal_settings():
             return DatasetReader(name, driver=list(PICTURE_DRIVERS), **options)

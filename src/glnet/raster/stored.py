@@ -97,7 +97,7 @@ class StoredPicture:
         Raises:
             RasterError: If it cannot be opened.
         """
-        dataset = open_dataset(self._dataset.name, OVERVIEW_LEVEL=number)
+        dataset = open_dataset(self._dataset.name, overview_level=number)
         return StoredPicture(dataset, self._name, *self._options)
 
     def read(self, window: Window) -> Masked:
