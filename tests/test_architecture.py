@@ -60,6 +60,16 @@ def test_libraries_stay_in_their_rooms(path: Path) -> None:
     assert not libraries & FORBIDDEN.get(_room(path), set())
 
 
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_only_the_raster_folder_reads_slides(path: Path) -> None:
+    # Where it is asked for by name, so that a program without it still starts.
+    uses_them = any(f'"{library}"' in path.read_text() for library in ("openslide", "tifffile"))
+    libraries = {name.split(".")[0] for name in _imports(path)}
+
+    assert not libraries & {"openslide", "tifffile"}
+    assert not uses_them or _room(path) == "raster"
+
+
 def test_importing_the_network_needs_no_training_library() -> None:
     rooms = {room: [p for p in MODULES if _room(p) == room] for room in ("model", "inference")}
 

@@ -37,3 +37,15 @@ def read_all(path: str | Path, palette: Palette = Palette.EXPAND) -> NDArray[Any
         assert pixels.shape == (raster.bands, raster.size.height, raster.size.width)
         assert pixels.dtype == raster.dtype
         return pixels
+
+
+def damage_block(path: Path, row: int, column: int) -> None:
+    """Overwrite a stored block of a GeoTIFF, counted in blocks, with zeros."""
+    with gdal_settings(), rasterio.open(path) as file:
+        offset, length = (
+            int(file.get_tag_item(f"BLOCK_{what}_{column}_{row}", "TIFF", bidx=1))
+            for what in ("OFFSET", "SIZE")
+        )
+    with path.open("r+b") as stored:
+        stored.seek(offset)
+        stored.write(bytes(length))

@@ -36,6 +36,7 @@ def test_windows_of_the_stored_picture_show_windows_of_the_displayed(
 
     shown = turn.display(stored[:, *place.slices])
     assert np.array_equal(shown, displayed[:, *window.slices])
+    assert turn.displayed_window(place, Size(height, width)) == window
 
 
 @pytest.mark.parametrize("value", range(1, 9))

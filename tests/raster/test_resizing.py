@@ -14,6 +14,8 @@ from glnet.raster import (
     ArrayRaster,
     Georeference,
     Masked,
+    Raster,
+    RasterView,
     Valid,
     masked_reduced,
     masked_thumbnail,
@@ -21,6 +23,7 @@ from glnet.raster import (
     resizing,
     thumbnail,
 )
+from glnet.raster.triangle import triangle_reaches
 
 seeds = st.integers(0, 2**32 - 1)
 sides = st.integers(1, 70)
@@ -159,7 +162,7 @@ def test_masked_thumbnails_are_means_over_what_was_measured(
 
 def _filter_matrix(length: int, target: int) -> NDArray[np.float64]:
     matrix = np.zeros((target, length))
-    for row, reach in enumerate(resizing.triangle_reaches(length, target)):
+    for row, reach in enumerate(triangle_reaches(length, target)):
         matrix[row, reach.start : reach.stop] = reach.weights
     return matrix
 
@@ -219,6 +222,100 @@ def test_values_beyond_float32_are_no_measurements() -> None:
 
     assert not np.any(masked_thumbnail(lowest, Size(4, 4)).valid)
     assert not np.any(masked_reduced(lowest, Window(0, 0, Size(8, 8)), 2).valid)
+
+
+class TiledRaster(RasterView):
+    """Says that it lies in tiles; remembers the windows that were read."""
+
+    def __init__(self, raster: Raster, block: Size) -> None:
+        super().__init__(raster)
+        self._block = block
+        self.windows: list[Window] = []
+
+    @property
+    def block(self) -> Size:
+        return self._block
+
+    def read_masked(self, window: Window) -> Masked:
+        self.windows.append(window)
+        return self.raster.read_masked(window)
+
+
+blocks = st.builds(Size, st.integers(1, 30), st.integers(1, 30))
+
+
+@given(seeds, sizes, blocks, sizes, strip_bytes, st.sampled_from(["uint8", "int16"]))
+def test_tiles_that_are_read_one_after_another_make_the_same_thumbnail(
+    seed: int, size: Size, block: Size, target: Size, strip: int, dtype: str
+) -> None:
+    pixels = random_pixels(seed, (size.height, size.width, 2), dtype)
+    window = Window(size.height // 5, size.width // 3, _lower_right(size))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(resizing, "STRIP_BYTES", strip)
+        shown = thumbnail(TiledRaster(ArrayRaster(pixels), block), target, window)
+
+    expected = pillow_resize(pixels[window.slices], target)
+    if dtype == "uint8":
+        assert np.array_equal(shown, expected)
+    np.testing.assert_allclose(shown, expected, rtol=1e-6, atol=1e-6 * 2**15)
+
+
+def _lower_right(size: Size) -> Size:
+    return Size(size.height - size.height // 5, size.width - size.width // 3)
+
+
+@given(seeds, sizes, blocks, sizes, strip_bytes, st.sampled_from(["uint8", "int16", "float32"]))
+def test_masked_tiles_make_the_same_thumbnail_as_strips(
+    seed: int, size: Size, block: Size, target: Size, strip: int, dtype: str
+) -> None:
+    pixels = random_pixels(seed, (size.height, size.width, 2), dtype)
+    raster = ArrayRaster(pixels, valid=random_mask(seed, size.height, size.width))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(resizing, "STRIP_BYTES", strip)
+        shown = masked_thumbnail(TiledRaster(raster, block), target)
+        expected = masked_thumbnail(raster, target)
+
+    assert (shown.valid is None) == (expected.valid is None)
+    if shown.valid is not None and expected.valid is not None:
+        assert np.array_equal(shown.valid, expected.valid)
+    scale = float(np.abs(pixels.astype(np.float64)).max())
+    # Of 8 bits, a mean that lies half way between two may be rounded to either.
+    tolerance = 1 if dtype == "uint8" else 1e-4 * scale
+    np.testing.assert_allclose(
+        shown.pixels.astype(float), expected.pixels.astype(float), rtol=0, atol=tolerance
+    )
+
+
+def test_every_tile_is_read_once_where_a_row_of_them_is_too_much(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(resizing, "STRIP_BYTES", 3 * 64 * 64 * 2)
+    pixels = random_pixels(0, (300, 1000, 3), "uint8")
+    raster = TiledRaster(ArrayRaster(pixels), Size(64, 64))
+
+    thumbnail(raster, Size(20, 30))
+
+    seen = np.zeros((300, 1000), int)
+    for window in raster.windows:
+        assert window.row % 64 == window.column % 64 == 0
+        assert window.size.width <= 128
+        seen[window.slices] += 1
+    assert np.all(seen == 1)
+
+
+def test_files_of_strips_are_read_by_full_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resizing, "STRIP_BYTES", 3 * 1000 * 20)
+    pixels = random_pixels(0, (100, 1000, 3), "uint8")
+    raster = TiledRaster(ArrayRaster(pixels), Size(8, 1000))
+
+    thumbnail(raster, Size(20, 30))
+
+    assert [(of.row, of.column, of.size) for of in raster.windows[:2]] == [
+        (0, 0, Size(16, 1000)),
+        (16, 0, Size(16, 1000)),
+    ]
 
 
 class TallRaster:

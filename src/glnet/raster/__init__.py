@@ -1,22 +1,29 @@
 """Pixel files: the only folder that opens and writes them."""
 
 from glnet.raster.areas import AreaBasis, PixelAreas
-from glnet.raster.files import Palette, RasterFile, open_raster
+from glnet.raster.files import RasterFile, open_raster
+from glnet.raster.forgiving import ForgivingRaster
 from glnet.raster.gdal import CACHE_BYTES
 from glnet.raster.images import image_writer
 from glnet.raster.labels import LABEL_TILE, LabelWriter
 from glnet.raster.memory import ArrayRaster
 from glnet.raster.overlay import draw_overlay, to_display
+from glnet.raster.palettes import Palette
 from glnet.raster.pictures import write_picture
 from glnet.raster.protocol import Georeference, Masked, Raster, Valid
 from glnet.raster.resizing import (
     STRIP_BYTES,
+    Thumbnail,
     masked_reduced,
     masked_thumbnail,
     read_reduced,
+    shrunk,
     thumbnail,
 )
 from glnet.raster.scores import CONFIDENCE, ScoreWriter, encode_scores
+from glnet.raster.slides import SlideRaster, is_slide, open_slide
+from glnet.raster.spooling import Access, ReadingCost, reading_cost, spooled
+from glnet.raster.tissue import TissueRaster, find_tissue, tissue_mask
 from glnet.raster.turning import UPRIGHT, Turn, TurnedRaster
 from glnet.raster.views import ExtendedRaster, RasterPart, RasterView
 
@@ -35,7 +42,20 @@ __all__ = [
     "RasterView",
     "RasterPart",
     "ExtendedRaster",
+    "ForgivingRaster",
+    "open_slide",
+    "is_slide",
+    "SlideRaster",
+    "TissueRaster",
+    "find_tissue",
+    "tissue_mask",
+    "spooled",
+    "reading_cost",
+    "ReadingCost",
+    "Access",
     "thumbnail",
+    "shrunk",
+    "Thumbnail",
     "read_reduced",
     "masked_thumbnail",
     "masked_reduced",

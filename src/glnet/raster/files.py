@@ -1,6 +1,7 @@
 """The one function that opens pixel files, and the raster it gives."""
 
-from enum import StrEnum
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -8,43 +9,17 @@ from typing import Any, Self
 import numpy as np
 from affine import Affine
 from rasterio.control import GroundControlPoint
-from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.io import DatasetReader
-from rasterio.windows import Window as FileWindow
 
 from glnet.errors import RasterError
 from glnet.geometry import Size, Window
-from glnet.raster.gdal import (
-    DECODED_WHOLE,
-    GDAL_ERRORS,
-    gdal_settings,
-    open_dataset,
-    reading_settings,
-    reason,
-)
+from glnet.raster.gdal import DECODED_WHOLE, GDAL_ERRORS, gdal_settings, open_dataset, reason
 from glnet.raster.headers import header_orientation
 from glnet.raster.orientation import UPRIGHT, Orientation, exif_orientation
-from glnet.raster.protocol import (
-    Georeference,
-    Masked,
-    Pixels,
-    Valid,
-    masked,
-    require_inside,
-    whole,
-)
-
-Colors = dict[int, tuple[int, int, int]]
-"""A colour table: (red, green, blue) in 0..255 of every index."""
-
-
-class Palette(StrEnum):
-    """What becomes of a picture whose pixels are indices into a colour table."""
-
-    EXPAND = "expand"
-    """Three bands: the red, green and blue of every pixel."""
-    KEEP = "keep"
-    """One band: the indices. `RasterFile.palette` has the colours."""
+from glnet.raster.palettes import Colors, Palette
+from glnet.raster.protocol import Georeference, Masked, Pixels, require_inside, whole
+from glnet.raster.stored import StoredPicture
+from glnet.raster.views import RasterView
 
 
 class RasterFile:
@@ -59,21 +34,22 @@ class RasterFile:
     Holds one open file. Not to be shared by threads or processes: each opens its own.
     """
 
-    def __init__(self, path: str | Path, dataset: DatasetReader, palette: Palette) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        dataset: DatasetReader,
+        palette: Palette,
+        bands: Sequence[int] | None = None,
+    ) -> None:
         self._name = str(path)
-        self._dataset: DatasetReader | None = dataset
-        self._decoded: Masked | None = None
-        self._is_decoded_whole = dataset.driver in DECODED_WHOLE
-        self._palette = _color_table(dataset)
-        self._lookup = _lookup(self._palette) if palette is Palette.EXPAND else None
-        self._indexes = _picture_bands(dataset, self._name)
-        self._stored_dtype = _common_dtype(dataset, self._indexes, self._name)
+        self._picture = StoredPicture(dataset, self._name, palette, bands)
+        self._stored_size = self._picture.size
         self._orientation = _orientation(dataset, Path(path))
-        self._stored_size = Size(dataset.height, dataset.width)
         self._georeference = _georeference(dataset, self._orientation)
-        self._nodata: float | None = None if self._lookup is not None else dataset.nodata
-        self._nodata_values = [dataset.nodatavals[index - 1] for index in self._indexes]
-        self._mask_band = _mask_band(dataset, self._indexes)
+        self._driver: str = dataset.driver
+        self._is_decoded_whole = self._driver in DECODED_WHOLE
+        self._decoded: Masked | None = None
+        self._is_closed = False
 
     @property
     def name(self) -> str:
@@ -88,12 +64,12 @@ class RasterFile:
     @property
     def bands(self) -> int:
         """The number of bands, transparency not counted."""
-        return len(self._indexes) if self._lookup is None else 3
+        return self._picture.bands
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """The number type of the pixels."""
-        return self._stored_dtype if self._lookup is None else self._lookup.dtype
+        return self._picture.dtype
 
     @property
     def is_turned(self) -> bool:
@@ -113,26 +89,66 @@ class RasterFile:
     @property
     def nodata(self) -> float | None:
         """The file's nodata value; None where a palette was expanded, as it is an index there."""
-        return self._nodata
+        return self._picture.nodata
 
     @property
     def has_mask(self) -> bool:
         """Whether some pixels may be no measurements."""
-        has_nodata = any(value is not None for value in self._nodata_values)
-        return self._mask_band is not None or has_nodata or self._stored_dtype.kind == "f"
+        return self._picture.has_mask
 
     @property
     def palette(self) -> Colors | None:
         """The colour table, if the file has one."""
-        return self._palette
+        return self._picture.palette
+
+    @property
+    def driver(self) -> str:
+        """GDAL's name of the format."""
+        return self._driver
+
+    @property
+    def orientation(self) -> Orientation:
+        """How the stored picture is turned before it is displayed."""
+        return self._orientation
+
+    @property
+    def stored_block(self) -> Size:
+        """The storage tile of the file; a row where it has none."""
+        return self._picture.block
+
+    @property
+    def pixel_bytes(self) -> int:
+        """What a pixel takes in memory while it is read, masks not counted."""
+        return self._picture.values_per_pixel * self.dtype.itemsize
+
+    @property
+    def block(self) -> Size:
+        """What is decoded together, as displayed: a tile, some rows, or the whole picture."""
+        if self._is_decoded_whole:
+            return self.size
+        return self._orientation.displayed_size(self._picture.block)
+
+    @property
+    def overviews(self) -> Sequence[int]:
+        """How many times smaller the file's own smaller copies are, about, the largest first."""
+        return () if self._is_decoded_whole else self._picture.overviews
+
+    @contextmanager
+    def overview(self, number: int) -> Iterator["Overview"]:
+        """A smaller copy of the raster within the file, by its place in `overviews`.
+
+        Raises:
+            RasterError: If it cannot be opened.
+        """
+        with closing(Overview(self, self._picture.overview(number))) as smaller:
+            yield smaller
 
     @property
     def decoded_bytes(self) -> int:
         """Host memory that pixels take at most from the first `read` until `close`, or 0."""
         if not self._is_decoded_whole:
             return 0
-        values = self._stored_size.area * max(self.bands, len(self._indexes))
-        return values * self.dtype.itemsize * (2 if self.is_turned else 1)
+        return self._stored_size.area * self.pixel_bytes * (2 if self.is_turned else 1)
 
     def read(self, window: Window) -> Pixels:
         """The pixels of a window, (bands, height, width), in the file's number type.
@@ -155,13 +171,25 @@ class RasterFile:
             pixels, valid = self._decode()
             part = None if valid is None else valid[window.slices].copy()
             return Masked(pixels[:, *window.slices].copy(), part)
-        return self._read_stored(window)
+        return self._read_displayed(window)
+
+    def read_stored(self, window: Window) -> Masked:
+        """A window of the picture as it is stored, which is never decoded whole for it.
+
+        In formats without random access, every window should begin where the last one ended, and
+        be full rows that fit GDAL's cache: a step back decodes all from the top again.
+
+        Raises:
+            RasterError: If the file is closed, or damaged under this window.
+        """
+        if self._is_closed:
+            raise RasterError(f"{self._name} is closed; read it inside its with block")
+        return _read(self._name, self._picture, window, self._orientation)
 
     def close(self) -> None:
         """Close the file and forget decoded pixels. Closing twice is no error."""
-        if self._dataset is not None:
-            self._dataset.close()
-        self._dataset = self._decoded = None
+        self._picture.close()
+        self._decoded, self._is_closed = None, True
 
     def __enter__(self) -> Self:
         return self
@@ -176,124 +204,96 @@ class RasterFile:
 
     def _decode(self) -> Masked:
         if self._decoded is None:
-            self._decoded = self._read_stored(whole(self))
-        elif self._dataset is None:
-            raise self._closed()
+            self._decoded = self._read_displayed(whole(self))
         return self._decoded
 
-    def _read_stored(self, window: Window) -> Masked:
-        dataset = self._dataset
-        if dataset is None:
-            raise self._closed()
-        stored = self._orientation.stored_window(window, self._stored_size)
-        place = FileWindow(stored.column, stored.row, stored.size.width, stored.size.height)
-        try:
-            with reading_settings():
-                pixels: Pixels = dataset.read(
-                    self._indexes, window=place, out_dtype=self._stored_dtype
-                )
-                valid = self._read_mask(dataset, place)
-        except GDAL_ERRORS as error:
-            raise RasterError(
-                f"{self._name} cannot be read at rows {window.row}..{window.row_stop}, columns "
-                f"{window.column}..{window.column_stop}, the file may be damaged: {reason(error)}"
-            ) from error
-        valid = masked(pixels, self._nodata_values, valid).valid
-        if self._lookup is not None:
-            pixels = self._lookup[:, pixels[0]]
-        displayed = np.ascontiguousarray(self._orientation.display(pixels))
-        if valid is None:
-            return Masked(displayed, None)
-        return Masked(displayed, np.ascontiguousarray(self._orientation.display(valid[None])[0]))
-
-    def _read_mask(self, dataset: DatasetReader, place: FileWindow) -> Valid | None:
-        """What the file's transparency or its mask says."""
-        if self._mask_band is None:
-            return None
-        if self._mask_band == OWN_MASK:
-            return np.asarray(dataset.read_masks(self._indexes[0], window=place) != 0)
-        return np.asarray(dataset.read(self._mask_band, window=place) != 0)
-
-    def _closed(self) -> RasterError:
-        return RasterError(f"{self._name} is closed; read it inside its with block")
+    def _read_displayed(self, window: Window) -> Masked:
+        stored = self.read_stored(self._orientation.stored_window(window, self._stored_size))
+        return self._orientation.display_masked(stored)
 
 
-def open_raster(path: str | Path, palette: Palette = Palette.EXPAND) -> RasterFile:
+class Overview(RasterView):
+    """A smaller copy of a raster within its file; made by `RasterFile.overview`.
+
+    Args:
+        raster: The raster at its full size; stays open.
+        picture: The smaller copy; closed with this.
+    """
+
+    def __init__(self, raster: RasterFile, picture: StoredPicture) -> None:
+        super().__init__(raster)
+        # From the full size: GDAL makes up where an overview lies, and knows no orientation of it.
+        self._orientation = raster.orientation
+        self._picture = picture
+
+    @property
+    def size(self) -> Size:
+        """Height and width in pixels, as displayed."""
+        return self._orientation.displayed_size(self._picture.size)
+
+    @property
+    def block(self) -> Size:
+        """What is decoded together, as displayed."""
+        return self._orientation.displayed_size(self._picture.block)
+
+    def read_masked(self, window: Window) -> Masked:
+        """The pixels of a window, and which of them are measurements.
+
+        Raises:
+            GeometryError: If the window is not inside the overview.
+            RasterError: If the file is damaged under this window.
+        """
+        require_inside(window, self)
+        stored = self._orientation.stored_window(window, self._picture.size)
+        name = f"the overview of {self.name}"
+        return self._orientation.display_masked(
+            _read(name, self._picture, stored, self._orientation)
+        )
+
+    def close(self) -> None:
+        """Close what was opened for it."""
+        self._picture.close()
+
+
+def _read(name: str, picture: StoredPicture, window: Window, orientation: Orientation) -> Masked:
+    """A window of a picture as it is stored; errors name it as displayed."""
+    try:
+        return picture.read(window)
+    except GDAL_ERRORS as error:
+        seen = orientation.displayed_window(window, picture.size)
+        raise RasterError(
+            f"{name} cannot be read at rows {seen.row}..{seen.row_stop}, columns "
+            f"{seen.column}..{seen.column_stop}, the file may be damaged: {reason(error)}"
+        ) from error
+
+
+def open_raster(
+    path: str | Path, palette: Palette = Palette.EXPAND, bands: Sequence[int] | None = None
+) -> RasterFile:
     """Open a picture: GeoTIFF, COG, JPEG 2000, JPEG, PNG and what else GDAL reads as one.
 
-    Bands that the file calls alpha are left out. Beware of 8-bit GeoTIFFs of four bands, such as
-    near infrared beside colours: GDAL calls the fourth alpha unless it is told otherwise when it
-    writes them (``photometric=minisblack``, or `gdal_edit.py -colorinterp_4 undefined` later).
+    Unless bands are named, those that the file calls alpha are left out. Beware of 8-bit GeoTIFFs
+    of four bands, such as near infrared beside colours: GDAL calls the fourth alpha unless it is
+    told otherwise when it writes them (``photometric=minisblack``, or
+    `gdal_edit.py -colorinterp_4 undefined` later).
 
     Args:
         path: A file; or a path of GDAL's virtual file systems, beginning with "/vsi".
         palette: What becomes of a picture whose pixels are indices into a colour table.
+        bands: Which bands, counted from 1, in which order; one may come twice. A band that is
+            named is pixels, whatever the file calls it: a named alpha band masks nothing. Where a
+            palette is expanded, 1, 2, 3 are its red, green and blue.
 
     Raises:
-        RasterError: If there is no such file, or it is not a picture, or it is damaged.
+        RasterError: If there is no such file, or it is not a picture, or it is damaged, or it has
+            no such band.
     """
     dataset = open_dataset(path)
     try:
-        return RasterFile(path, dataset, palette)
+        return RasterFile(path, dataset, palette, bands)
     except BaseException:
         dataset.close()
         raise
-
-
-def _picture_bands(dataset: DatasetReader, name: str) -> list[int]:
-    kinds = zip(dataset.indexes, dataset.colorinterp, strict=True)
-    indexes = [index for index, kind in kinds if kind is not ColorInterp.alpha]
-    if not indexes:
-        raise RasterError(f"{name} has no bands besides transparency; expected at least one")
-    return indexes
-
-
-OWN_MASK = 0
-"""In place of a band's number: the mask that the file has beside its bands."""
-
-
-def _mask_band(dataset: DatasetReader, indexes: list[int]) -> int | None:
-    """Which band says what is a measurement; none that is among the pictures' own."""
-    kinds = zip(dataset.indexes, dataset.colorinterp, strict=True)
-    alphas: list[int] = [
-        at for at, kind in kinds if kind is ColorInterp.alpha and at not in indexes
-    ]
-    if alphas:
-        return alphas[0]
-    flags = dataset.mask_flag_enums[indexes[0] - 1]
-    is_own = MaskFlags.per_dataset in flags and MaskFlags.alpha not in flags
-    return OWN_MASK if is_own else None
-
-
-def _common_dtype(dataset: DatasetReader, indexes: list[int], name: str) -> np.dtype[Any]:
-    kinds = sorted({dataset.dtypes[index - 1] for index in indexes})
-    if any(kind.startswith("complex") for kind in kinds):
-        raise RasterError(
-            f"{name} has complex pixels ({', '.join(kinds)}); expected integers or floats: "
-            "write its magnitude or its parts to bands first"
-        )
-    return np.result_type(*kinds)
-
-
-def _color_table(dataset: DatasetReader) -> Colors | None:
-    if dataset.count != 1 or dataset.dtypes[0] not in {"uint8", "uint16"}:
-        return None
-    if dataset.colorinterp[0] is not ColorInterp.palette:
-        return None
-    try:
-        table = dataset.colormap(1)
-    except ValueError:  # Called a palette by the file, which then has none.
-        return None
-    return {index: (red, green, blue) for index, (red, green, blue, _) in table.items()}
-
-
-def _lookup(palette: Colors | None) -> Pixels | None:
-    if palette is None:
-        return None
-    table = np.zeros((3, 65536 if max(palette) > 255 else 256), dtype=np.uint8)
-    for index, color in palette.items():
-        table[:, index] = color
-    return table
 
 
 def _orientation(dataset: DatasetReader, path: Path) -> Orientation:

@@ -107,7 +107,11 @@ def reason(error: BaseException) -> str:
         error = error.__cause__
     text = str(getattr(error, "errmsg", None) or error or type(error).__name__)
     # Some messages end in advice on settings that nobody here can make.
-    return " ".join(text.partition(" (this error can be")[0].split())
+    for advice in (" (this error can be", " This is disabled since"):
+        text = text.partition(advice)[0]
+    if "require libjpeg to allocate" in text:
+        text += " Save it as a JPEG that is not progressive, or as a tiled GeoTIFF."
+    return " ".join(text.split())
 
 
 def _require_file(path: Path) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from affine import Affine
 
 from glnet.geometry import Size, Window
-from glnet.raster.protocol import Pixels
+from glnet.raster.protocol import Masked, Pixels
 
 Coordinates = tuple[float, float]
 """x and y in some coordinate system."""
@@ -44,12 +44,35 @@ class Orientation:
             column = stored.width - column - size.width
         return Window(row, column, size)
 
+    def displayed_window(self, window: Window, stored: Size) -> Window:
+        """Where a window of the stored picture lies in the displayed one.
+
+        Args:
+            window: In stored coordinates, inside the picture.
+            stored: The size of the stored picture.
+        """
+        row, column, size = window.row, window.column, window.size
+        if self.flips_rows:
+            row = stored.height - window.row_stop
+        if self.flips_columns:
+            column = stored.width - window.column_stop
+        if self.is_transposed:
+            return Window(column, row, Size(size.width, size.height))
+        return Window(row, column, size)
+
     def display(self, pixels: Pixels) -> Pixels:
         """Turn stored pixels (bands, height, width) as displayed, without a copy."""
         rows = slice(None, None, -1 if self.flips_rows else 1)
         columns = slice(None, None, -1 if self.flips_columns else 1)
         turned = pixels[:, rows, columns]
         return np.swapaxes(turned, 1, 2) if self.is_transposed else turned
+
+    def display_masked(self, stored: Masked) -> Masked:
+        """Turn stored pixels and what is valid as displayed, both contiguous."""
+        pixels = np.ascontiguousarray(self.display(stored.pixels))
+        if stored.valid is None:
+            return Masked(pixels, None)
+        return Masked(pixels, np.ascontiguousarray(self.display(stored.valid[None])[0]))
 
     def displayed_point(self, row: float, column: float, stored: Size) -> tuple[float, float]:
         """Where a (row, column) of the stored picture lies in the displayed one."""

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from affine import Affine
@@ -106,6 +106,16 @@ class Raster(Protocol):
             GeometryError: If the window is not inside the raster.
             RasterError: If the pixels cannot be read.
         """
+        ...
+
+
+@runtime_checkable
+class Blocked(Protocol):
+    """A raster that knows which of its pixels are decoded together."""
+
+    @property
+    def block(self) -> Size:
+        """The height and width of what is decoded together."""
         ...
 
 

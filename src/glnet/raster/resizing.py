@@ -12,7 +12,8 @@ Where pixels may be no measurements (`Raster.has_mask`), means are over those th
 filter runs over the pixels and over their weights, 1 or 0, in floating point, and divides.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,104 +22,131 @@ from PIL import Image
 
 from glnet.errors import GeometryError
 from glnet.geometry import Size, Window, strips
-from glnet.raster.protocol import Masked, Pixels, Raster, Valid, require_inside, whole
+from glnet.raster.overviews import Source, thumbnail_source
+from glnet.raster.protocol import (
+    Blocked,
+    Masked,
+    Pixels,
+    Raster,
+    Valid,
+    require_inside,
+    whole,
+)
+from glnet.raster.triangle import (
+    ColumnFilter,
+    Floats,
+    Reach,
+    fixed_point,
+    from_fixed_point,
+    triangle_reaches,
+)
 
 STRIP_BYTES = 1 << 24
 """About what one strip may take in host memory."""
 
 BLOCK_ROWS = 512
-"""Strips that are higher end at multiples of this, so that files read each block once."""
-
-FIXED_POINT_ONE = 1 << 22
-"""Pillow filters 8-bit pixels with weights rounded to whole parts of this."""
+"""Where blocks are unknown, strips that are higher end at multiples of this."""
 
 LEAST_WEIGHT = 1e-4
 """Under this share of a filter's weight, a mean would be of rounding errors."""
 
-Floats = NDArray[np.float64]
 
+class Thumbnail(NamedTuple):
+    """A raster or a part of it in fewer pixels, or in more.
 
-class Reach(NamedTuple):
-    """The input rows that make one output row, and their weights."""
+    Attributes:
+        pixels: (bands, height, width); uint8 if the raster is, else float32.
+        valid: Where at least one measurement was seen, (height, width); None if everywhere.
+        overview: It was made of the file's overview that is about so many times smaller than the
+            raster; None if of the raster itself.
+    """
 
-    start: int
-    weights: Floats
-
-    @property
-    def stop(self) -> int:
-        """The first input row below."""
-        return self.start + len(self.weights)
+    pixels: Pixels
+    valid: Valid | None
+    overview: int | None
 
 
 def thumbnail(raster: Raster, size: Size, window: Window | None = None) -> Pixels:
+    """The pixels of `shrunk`, of the raster itself: no overview is used.
+
+    Raises:
+        GeometryError: If the window is not inside the raster.
+        RasterError: If the pixels cannot be read.
+    """
+    return shrunk(raster, size, window, overviews=False).pixels
+
+
+def masked_thumbnail(
+    raster: Raster, size: Size, window: Window | None = None, *, overviews: bool = True
+) -> Masked:
+    """`shrunk`, without what it was made of."""
+    return Masked(*shrunk(raster, size, window, overviews=overviews)[:2])
+
+
+def shrunk(
+    raster: Raster, size: Size, window: Window | None = None, *, overviews: bool = True
+) -> Thumbnail:
     """The whole raster (or a window of it) resampled to a size; its aspect is not kept.
 
-    Equal to Pillow's ``Image.resize(..., Image.Resampling.BILINEAR)`` of every band, first to the
-    width, then to the height; in one pass over the rows, and memory for a strip (`STRIP_BYTES`)
-    plus the result.
+    Without a mask and overviews, equal to Pillow's ``Image.resize(..., BILINEAR)`` of every band,
+    first to the width, then to the height; with a mask, the same filter over what was measured.
+    One pass over the rows, and memory for a strip (`STRIP_BYTES`) plus the result.
 
     Args:
         raster: What to shrink, or to enlarge where it is smaller.
         size: The size of the result.
         window: What to show of it; everything if None.
-
-    Returns:
-        (bands, height, width); uint8 if the raster is, else float32.
+        overviews: Whether an overview of the file is used where it serves
+            (`glnet.raster.overviews.thumbnail_source` has the rule).
 
     Raises:
         GeometryError: If the window is not inside the raster.
         RasterError: If the pixels cannot be read.
     """
     window = window or whole(raster)
-    return masked_thumbnail(raster, size, window).pixels
-
-
-def masked_thumbnail(raster: Raster, size: Size, window: Window | None = None) -> Masked:
-    """`thumbnail`, and which of its pixels saw at least one measurement; the others are 0."""
-    window = window or whole(raster)
     require_inside(window, raster)
-    strips_of = _strips_of(raster, window, 1, max(window.size.width, size.width))
-    if raster.has_mask:
-        return _mean_of_measured(strips_of, window.size, size, raster)
-    return Masked(
-        _filtered(((at, of.pixels) for at, of in strips_of), window.size, size, raster), None
-    )
+    itself = Source(raster, window, None)
+    with thumbnail_source(raster, window, size) if overviews else nullcontext(itself) as source:
+        make = _mean_of_measured if raster.has_mask else _filtered
+        return Thumbnail(*make(source.raster, source.window, size), source.overview)
 
 
-def _filtered(
-    rows: Iterator[tuple[int, Pixels]], source: Size, size: Size, raster: Raster
-) -> Pixels:
-    """Pillow's filter over strips of all pixels."""
-    narrowed = ((start, _narrow(pixels, size.width)) for start, pixels in rows)
-    reaches = triangle_reaches(source.height, size.height)
+def _filtered(raster: Raster, window: Window, size: Size) -> Masked:
+    """Pillow's filter over all pixels."""
+    narrowed = _narrowed(raster, window, size.width, lambda of: of.pixels)
+    reaches = triangle_reaches(window.size.height, size.height)
     shape = (raster.bands, size.height, size.width)
     if raster.dtype == np.uint8:
-        return _from_fixed_point(_weighted_rows(narrowed, _fixed_point(reaches), shape))
+        sums = _weighted_rows(narrowed, fixed_point(reaches), shape)
+        return Masked(from_fixed_point(sums), None)
     # Values that float32 cannot hold, such as some nodata values, become infinite.
     with np.errstate(over="ignore", invalid="ignore"):
-        return _weighted_rows(narrowed, reaches, shape).astype(np.float32)
+        return Masked(_weighted_rows(narrowed, reaches, shape).astype(np.float32), None)
 
 
-def _mean_of_measured(
-    rows: Iterator[tuple[int, Masked]], source: Size, size: Size, raster: Raster
-) -> Masked:
+def _mean_of_measured(raster: Raster, window: Window, size: Size) -> Masked:
     """The same filter over those pixels that are measurements, band by band."""
     # Integers are all measurements or none in all bands; floats have one weight per band.
     weights = raster.bands if raster.dtype.kind == "f" else 1
 
-    def narrowed() -> Iterator[tuple[int, Pixels]]:
-        for start, of in rows:
-            is_measured = _weights_of(of, weights)
-            values = np.where(is_measured, of.pixels, 0).astype(np.float32)
-            yield (
-                start,
-                _narrow(np.concatenate([values, is_measured.astype(np.float32)]), size.width),
-            )
+    def planes(of: Masked) -> Pixels:
+        is_measured = _weights_of(of, weights)
+        if is_measured.all():
+            return of.pixels.astype(np.float32, copy=False)
+        values = np.where(is_measured, of.pixels, 0).astype(np.float32)
+        return np.concatenate([values, (~is_measured).astype(np.float32)])
 
-    reaches = triangle_reaches(source.height, size.height)
-    shape = (raster.bands + weights, size.height, size.width)
-    sums = _weighted_rows(narrowed(), reaches, shape)
-    return _divided(sums[: raster.bands], sums[raster.bands :], raster.dtype)
+    # Of what is missing, as mostly nothing is.
+    sums, lost = np.zeros((raster.bands, size.height, size.width)), None
+    reaches = triangle_reaches(window.size.height, size.height)
+    for start, rows in _narrowed(raster, window, size.width, planes):
+        _add_rows(sums, start, rows[: raster.bands], reaches)
+        if len(rows) > raster.bands:
+            lost = np.zeros((weights, size.height, size.width)) if lost is None else lost
+            _add_rows(lost, start, rows[raster.bands :], reaches)
+    if lost is None:
+        return Masked(_rounded(sums, raster.dtype), None)
+    return _divided(sums, 1 - lost, raster.dtype)
 
 
 def _weights_of(of: Masked, weights: int) -> NDArray[np.bool_]:
@@ -134,16 +162,18 @@ def _weights_of(of: Masked, weights: int) -> NDArray[np.bool_]:
 def _divided(sums: Floats, weights: Floats, dtype: np.dtype[Any]) -> Masked:
     """Means over what was measured; 0 where nothing was."""
     has_any = weights > LEAST_WEIGHT
-    means = np.divide(
-        sums, weights, out=np.zeros_like(sums), where=np.broadcast_to(has_any, sums.shape)
-    )
+    weights[~has_any] = np.inf
+    sums /= weights
     valid: Valid = np.any(has_any, axis=0)
-    return Masked(
-        np.clip(np.floor(means + 0.5), 0, 255).astype(np.uint8)
-        if dtype == np.uint8
-        else means.astype(np.float32),
-        None if valid.all() else valid,
-    )
+    return Masked(_rounded(sums, dtype), None if valid.all() else valid)
+
+
+def _rounded(means: Floats, dtype: np.dtype[Any]) -> Pixels:
+    if dtype != np.uint8:
+        return means.astype(np.float32)
+    means += 0.5
+    pixels: NDArray[np.uint8] = np.clip(np.floor(means, out=means), 0, 255).astype(np.uint8)
+    return pixels
 
 
 def read_reduced(raster: Raster, window: Window, factor: int) -> Pixels:
@@ -201,39 +231,83 @@ def _reduced(of: Masked, factor: int) -> Masked:
     return _divided(sums[0], sums[1], pixels.dtype)
 
 
-def triangle_reaches(length: int, target: int) -> list[Reach]:
-    """Which of ``length`` input rows make each of ``target`` output rows, and with which weights.
+def _narrowed(
+    raster: Raster, window: Window, width: int, planes: Callable[[Masked], Pixels]
+) -> Iterator[tuple[int, Pixels]]:
+    """Strips of a window with the filter's horizontal half applied, from above; where each starts.
 
-    As in Pillow: a triangle as wide as two output rows (two input rows, if those are wider) about
-    the output row's centre, cut at the ends and divided by its sum.
+    Args:
+        raster: What is read.
+        window: Where.
+        width: Of the result.
+        planes: What is to be filtered, (any, height, width); planes that are not there are zero.
     """
-    scale = length / target
-    support = max(scale, 1.0)
-    reaches = []
-    for row in range(target):
-        center = (row + 0.5) * scale
-        start = max(int(center - support + 0.5), 0)
-        stop = min(int(center + support + 0.5), length)
-        offsets = (np.arange(start, stop) - center + 0.5) / support
-        weights = np.maximum(1.0 - np.abs(offsets), 0.0)
-        # Rows at the very edge of the triangle weigh nothing: a NaN there must not count either.
-        used = np.flatnonzero(weights)
-        weights = weights[used[0] : used[-1] + 1]
-        reaches.append(Reach(start + int(used[0]), weights / weights.sum()))
-    return reaches
+    parts = _columns_of_blocks(raster, window)
+    if parts is None:
+        for start, of in _strips_of(raster, window, 1, max(window.size.width, width)):
+            yield start, _narrow(planes(of), width)
+        return
+    height, columns = parts
+    is_exact = raster.dtype == np.uint8 and not raster.has_mask
+    reaches = triangle_reaches(window.size.width, width)
+    horizontal = ColumnFilter(fixed_point(reaches) if is_exact else reaches)
+    for strip in _aligned_strips(window, height):
+        sums: Floats | None = None
+        for column in range(0, window.size.width, columns):
+            part = Size(strip.size.height, min(columns, window.size.width - column))
+            values = planes(raster.read_masked(Window(strip.row, window.column + column, part)))
+            if sums is None:
+                sums = np.zeros((*values.shape[:2], width))
+            if len(values) > len(sums):  # Planes that were zero up to here.
+                more = (len(values) - len(sums), *sums.shape[1:])
+                sums = np.concatenate([sums, np.zeros(more)])
+            horizontal.add(sums[: len(values)], values, column)
+        assert sums is not None
+        yield strip.row - window.row, from_fixed_point(sums) if is_exact else sums
+
+
+def _columns_of_blocks(raster: Raster, window: Window) -> tuple[int, int] | None:
+    """The rows of a strip and how many of its columns to read at once, in files of tiles.
+
+    Where full-width strips as high as a tile would take too much memory, lower ones would have
+    every tile decoded several times: GDAL does not keep a row of them either. None elsewhere.
+    """
+    if not isinstance(raster, Blocked) or (raster.dtype.kind == "f" and not raster.has_mask):
+        return None
+    block, value_bytes = raster.block, _value_bytes(raster)
+    if window.size.width * block.height * value_bytes <= STRIP_BYTES:
+        return None
+    across = STRIP_BYTES // (block.area * value_bytes)
+    if not across or block.width >= raster.size.width:
+        return None
+    return block.height, across * block.width
+
+
+def _aligned_strips(window: Window, height: int) -> Iterator[Window]:
+    """Strips of a window, in raster coordinates, that end where blocks of a height do."""
+    row = window.row
+    while row < window.row_stop:
+        stop = min((row // height + 1) * height, window.row_stop)
+        yield Window(row, window.column, Size(stop - row, window.size.width))
+        row = stop
+
+
+def _value_bytes(raster: Raster) -> int:
+    """What a pixel takes on its way."""
+    # Bytes stay bytes; all else becomes float32 beside what was read.
+    value_bytes = 1 if raster.dtype == np.uint8 else raster.dtype.itemsize + 4
+    # With a mask, values and weights are floats.
+    return raster.bands * (value_bytes + (10 if raster.has_mask else 0))
 
 
 def _strips_of(
     raster: Raster, window: Window, multiple: int, width: int
 ) -> Iterator[tuple[int, Masked]]:
     """Strips of a window with the row in it where each starts; heights divide by ``multiple``."""
-    # Bytes stay bytes; all else becomes float32 beside what was read.
-    value_bytes = 1 if raster.dtype == np.uint8 else raster.dtype.itemsize + 4
-    # With a mask, values and weights are floats.
-    row_bytes = width * raster.bands * (value_bytes + (10 if raster.has_mask else 0))
-    height = max(1, STRIP_BYTES // row_bytes)
-    if height > BLOCK_ROWS:
-        height = height // BLOCK_ROWS * BLOCK_ROWS
+    height = max(1, STRIP_BYTES // (width * _value_bytes(raster)))
+    rows = raster.block.height if isinstance(raster, Blocked) else BLOCK_ROWS
+    if height > rows:
+        height = height // rows * rows
     height = max(1, height // multiple) * multiple
     for strip in strips(window.size, height):
         place = Window(window.row + strip.row, window.column, strip.size)
@@ -255,20 +329,6 @@ def _narrow(pixels: Pixels, width: int) -> Pixels:
     )
 
 
-def _fixed_point(reaches: list[Reach]) -> list[Reach]:
-    """The weights as the whole numbers that Pillow uses for 8-bit pixels."""
-    return [Reach(start, np.floor(weights * FIXED_POINT_ONE + 0.5)) for start, weights in reaches]
-
-
-def _from_fixed_point(sums: Floats) -> NDArray[np.uint8]:
-    # Whole numbers times whole numbers, under 2**53: float64 has added them up exactly. In place,
-    # as they are the largest thing there is.
-    sums += FIXED_POINT_ONE / 2
-    sums /= FIXED_POINT_ONE
-    pixels: NDArray[np.uint8] = np.clip(np.floor(sums, out=sums), 0, 255, out=sums).astype(np.uint8)
-    return pixels
-
-
 def _weighted_rows(
     rows: Iterator[tuple[int, Pixels]], reaches: list[Reach], shape: tuple[int, int, int]
 ) -> Floats:
@@ -278,14 +338,19 @@ def _weighted_rows(
     """
     sums = np.zeros(shape)
     for start, pixels in rows:
-        stop = start + pixels.shape[1]
-        for row, reach in enumerate(reaches):
-            first, last = max(reach.start, start), min(reach.stop, stop)
-            if first < last:
-                weights = reach.weights[first - reach.start : last - reach.start]
-                reached = pixels[:, first - start : last - start].astype(np.float64)
-                sums[:, row] += np.tensordot(weights, reached, (0, 1))
+        _add_rows(sums, start, pixels, reaches)
     return sums
+
+
+def _add_rows(sums: Floats, start: int, pixels: Pixels, reaches: list[Reach]) -> None:
+    """Add a strip, whose first row is ``start``, to the output rows that it reaches."""
+    stop = start + pixels.shape[1]
+    for row, reach in enumerate(reaches):
+        first, last = max(reach.start, start), min(reach.stop, stop)
+        if first < last:
+            weights = reach.weights[first - reach.start : last - reach.start]
+            reached = pixels[:, first - start : last - start].astype(np.float64)
+            sums[:, row] += np.tensordot(weights, reached, (0, 1))
 
 
 def _block_means(pixels: Pixels, factor: int) -> Pixels:

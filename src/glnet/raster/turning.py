@@ -1,5 +1,7 @@
 """The eight ways to lay a raster: quarter turns and a mirror, for windows and whole maps alike."""
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glnet.geometry import Size, Window
+from glnet.raster.overviews import HasOverviews
 from glnet.raster.protocol import Masked, Raster, require_inside
 from glnet.raster.views import RasterView
 
@@ -67,6 +70,27 @@ class TurnedRaster(RasterView):
     def size(self) -> Size:
         """Height and width in pixels, once turned."""
         return self._turn.size(self.raster.size)
+
+    @property
+    def block(self) -> Size:
+        """What is decoded together, once turned."""
+        return self._turn.size(super().block)
+
+    @property
+    def overviews(self) -> Sequence[int]:
+        """How many times smaller the raster's overviews are, about."""
+        return self.raster.overviews if isinstance(self.raster, HasOverviews) else ()
+
+    @contextmanager
+    def overview(self, number: int) -> Iterator[Raster]:
+        """One of them, turned likewise: a turned thumbnail is the thumbnail of the turned raster.
+
+        Raises:
+            RasterError: If it cannot be opened.
+        """
+        assert isinstance(self.raster, HasOverviews)
+        with self.raster.overview(number) as smaller:
+            yield TurnedRaster(smaller, self._turn)
 
     def read_masked(self, window: Window) -> Masked:
         """The pixels of a window of the turned raster, and which of them are measurements.

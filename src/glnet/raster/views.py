@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from glnet.geometry import Size, Window
-from glnet.raster.protocol import Georeference, Masked, Pixels, Raster, require_inside
+from glnet.raster.protocol import Blocked, Georeference, Masked, Pixels, Raster, require_inside
 
 
 class RasterView:
@@ -52,6 +52,11 @@ class RasterView:
     def has_mask(self) -> bool:
         """Whether some pixels may be no measurements."""
         return self.raster.has_mask
+
+    @property
+    def block(self) -> Size:
+        """What is decoded together, where the raster knows; else all of it."""
+        return self.raster.block if isinstance(self.raster, Blocked) else self.raster.size
 
     def read(self, window: Window) -> Pixels:
         """The pixels of a window, (bands, height, width).

@@ -1,0 +1,175 @@
+"""The bands of a file that are its picture, read window by window as they are stored."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from rasterio.enums import ColorInterp, MaskFlags
+from rasterio.io import DatasetReader
+from rasterio.windows import Window as FileWindow
+
+from glnet.errors import RasterError
+from glnet.geometry import Size, Window
+from glnet.raster.gdal import open_dataset, reading_settings
+from glnet.raster.palettes import EXPANDED_BANDS, Palette, color_table, lookup_table
+from glnet.raster.protocol import Masked, Pixels, Valid, masked
+
+OWN_MASK = 0
+"""In place of a band's number: the mask that the file has beside its bands."""
+
+
+class StoredPicture:
+    """Pixels and masks of an open dataset; orientation is the business of others.
+
+    Args:
+        dataset: Open; closed by `close`.
+        name: What to call it in messages.
+        palette: What becomes of indices into a colour table.
+        bands: Which bands, counted from 1, in which order; all but transparency if None.
+
+    Raises:
+        RasterError: If a band is missing, none is left, or pixels are complex.
+    """
+
+    def __init__(
+        self, dataset: DatasetReader, name: str, palette: Palette, bands: Sequence[int] | None
+    ) -> None:
+        self._dataset = dataset
+        self._name, self._options = name, (palette, bands)
+        self.palette = color_table(dataset)
+        self._lookup: Pixels | None = None
+        if self.palette is not None and palette is Palette.EXPAND:
+            named = _named_bands(bands, [f"{at}" for at in range(1, EXPANDED_BANDS + 1)], name)
+            self._lookup = lookup_table(self.palette)[np.array(named) - 1]
+            self._indexes = [1]
+        else:
+            self._indexes = _picture_bands(dataset, name, bands)
+        self._stored_dtype = _common_dtype(dataset, self._indexes, name)
+        self._nodata_values = [dataset.nodatavals[index - 1] for index in self._indexes]
+        self._mask_band = _mask_band(dataset, self._indexes)
+
+    @property
+    def size(self) -> Size:
+        """Height and width in pixels, as stored."""
+        return Size(self._dataset.height, self._dataset.width)
+
+    @property
+    def block(self) -> Size:
+        """The storage tile of the file."""
+        return Size(*self._dataset.block_shapes[self._indexes[0] - 1])
+
+    @property
+    def bands(self) -> int:
+        """The number of bands that `read` gives."""
+        return len(self._indexes) if self._lookup is None else len(self._lookup)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The number type that `read` gives."""
+        return self._stored_dtype if self._lookup is None else self._lookup.dtype
+
+    @property
+    def nodata(self) -> float | None:
+        """The first band's nodata value; None where a palette was expanded, as it is an index."""
+        return None if self._lookup is not None else self._nodata_values[0]
+
+    @property
+    def has_mask(self) -> bool:
+        """Whether some pixels may be no measurements."""
+        has_nodata = any(value is not None for value in self._nodata_values)
+        return self._mask_band is not None or has_nodata or self._stored_dtype.kind == "f"
+
+    @property
+    def values_per_pixel(self) -> int:
+        """How many numbers a pixel has while it is read."""
+        return max(self.bands, len(self._indexes))
+
+    @property
+    def overviews(self) -> Sequence[int]:
+        """How many times smaller each overview is, about; none if bands differ in theirs."""
+        indexes = {*self._indexes, *filter(None, [self._mask_band])}
+        levels = {tuple(self._dataset.overviews(index)) for index in indexes}
+        return sorted(levels.pop()) if len(levels) == 1 else ()
+
+    def overview(self, number: int) -> "StoredPicture":
+        """One of them, opened beside this one.
+
+        Raises:
+            RasterError: If it cannot be opened.
+        """
+        dataset = open_dataset(self._dataset.name, overview_level=number)
+        return StoredPicture(dataset, self._name, *self._options)
+
+    def read(self, window: Window) -> Masked:
+        """The pixels of a window, and which are measurements.
+
+        Raises:
+            GDAL's errors, `glnet.raster.gdal.GDAL_ERRORS`, as they are.
+        """
+        place = FileWindow(window.column, window.row, window.size.width, window.size.height)
+        with reading_settings():
+            pixels: Pixels = self._dataset.read(
+                self._indexes, window=place, out_dtype=self._stored_dtype
+            )
+            valid = self._read_mask(place)
+        valid = masked(pixels, self._nodata_values, valid).valid
+        return Masked(pixels if self._lookup is None else self._lookup[:, pixels[0]], valid)
+
+    def close(self) -> None:
+        """Close the dataset."""
+        self._dataset.close()
+
+    def _read_mask(self, place: FileWindow) -> Valid | None:
+        """What the file's transparency or its mask says."""
+        if self._mask_band is None:
+            return None
+        if self._mask_band == OWN_MASK:
+            return np.asarray(self._dataset.read_masks(self._indexes[0], window=place) != 0)
+        return np.asarray(self._dataset.read(self._mask_band, window=place) != 0)
+
+
+def _picture_bands(dataset: DatasetReader, name: str, bands: Sequence[int] | None) -> list[int]:
+    kinds = list(zip(dataset.indexes, dataset.colorinterp, strict=True))
+    if bands is not None:
+        return _named_bands(bands, [f"{index} {kind.name}" for index, kind in kinds], name)
+    indexes = [index for index, kind in kinds if kind is not ColorInterp.alpha]
+    if not indexes:
+        raise RasterError(f"{name} has no bands besides transparency; expected at least one")
+    return indexes
+
+
+def _named_bands(bands: Sequence[int] | None, known: Sequence[str], name: str) -> list[int]:
+    if bands is None:
+        return list(range(1, len(known) + 1))
+    if not bands:
+        raise RasterError(f"{name} is to be read without any band; name at least one")
+    missing = [str(band) for band in bands if not 1 <= band <= len(known)]
+    if missing:
+        raise RasterError(
+            f"{name} has no band {', '.join(missing)}; bands are counted from 1, and it has "
+            f"{', '.join(known)}"
+        )
+    return list(bands)
+
+
+def _mask_band(dataset: DatasetReader, indexes: list[int]) -> int | None:
+    """Which band says what is a measurement; none that is among the pictures' own."""
+    kinds = zip(dataset.indexes, dataset.colorinterp, strict=True)
+    alphas: list[int] = [
+        at for at, kind in kinds if kind is ColorInterp.alpha and at not in indexes
+    ]
+    if alphas:
+        return alphas[0]
+    flags = dataset.mask_flag_enums[indexes[0] - 1]
+    is_own = MaskFlags.per_dataset in flags and MaskFlags.alpha not in flags
+    return OWN_MASK if is_own else None
+
+
+def _common_dtype(dataset: DatasetReader, indexes: list[int], name: str) -> np.dtype[Any]:
+    kinds = sorted({dataset.dtypes[index - 1] for index in indexes})
+    if any(kind.startswith("complex") for kind in kinds):
+        raise RasterError(
+            f"{name} has complex pixels ({', '.join(kinds)}); expected integers or floats: "
+            "write its magnitude or its parts to bands first"
+        )
+    return np.result_type(*kinds)
