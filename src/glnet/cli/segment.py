@@ -10,6 +10,7 @@ from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveInt
 
 from glnet.cli.console import ProgressDisplay, complain, in_binary_units, say, say_json
 from glnet.cli.running import add_memory_options, add_running_options, running_settings
+from glnet.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from glnet.inference.report import SegmentFailure, SegmentReport
@@ -35,6 +36,7 @@ def build_parser() -> ArgumentParser:
         action="store_true",
         help="also write <output>_overlay.png, the image with its labels on top",
     )
+    _add_source_options(parser)
     _add_result_options(parser)
     _add_context_options(parser)
     add_running_options(parser, precision="auto")
@@ -47,6 +49,23 @@ def build_parser() -> ArgumentParser:
     )
     parser.add_argument("--json", action="store_true", help="print the reports as JSON")
     return parser
+
+
+def _add_source_options(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--bands",
+        metavar="N,N,...",
+        help="which bands, counted from 1, in the order of the model's, such as 4,3,2",
+    )
+    parser.add_argument(
+        "--on-error",
+        type=Literal["stop", "nodata"],
+        default="stop",
+        help="what becomes of damaged blocks of a file: the end, or no labels there",
+    )
+    parser.add_argument("--level", type=int, help="the level of a slide, 0 for the largest")
+    parser.add_argument("--mpp", type=float, help="the micrometres per pixel of a slide to work at")
+    parser.add_argument("--tissue", action="store_true", help="label only the tissue of a slide")
 
 
 def _add_result_options(parser: ArgumentParser) -> None:
@@ -114,6 +133,7 @@ def run(options: Namespace) -> int:
     from glnet.inference.regions import RegionRule  # noqa: PLC0415
     from glnet.inference.scene import Rules  # noqa: PLC0415
     from glnet.inference.segment import segment_files  # noqa: PLC0415
+    from glnet.inference.source import Source  # noqa: PLC0415
 
     blending: Blending | None = options.blending
     settings = replace(
@@ -136,6 +156,13 @@ def run(options: Namespace) -> int:
                 simplify=options.simplify,
                 cog=options.cog,
             ),
+            source=Source(
+                bands=None if options.bands is None else numbers(options.bands),
+                on_error=options.on_error,
+                level=options.level,
+                mpp=options.mpp,
+                tissue=options.tissue,
+            ),
             rules=Rules(overwrite=options.overwrite, resume=options.resume),
             watcher=display,
         )
@@ -145,6 +172,20 @@ def run(options: Namespace) -> int:
 
 
 SQUARE_METRES_PER_SQUARE_KILOMETRE = 10**6
+
+
+def numbers(text: str) -> tuple[int, ...]:
+    """Whole numbers as people write several of them: ``4,3,2``.
+
+    Raises:
+        ConfigurationError: If they are none.
+    """
+    try:
+        return tuple(int(word) for word in text.split(","))
+    except ValueError as error:
+        raise ConfigurationError(
+            f"--bands takes whole numbers with commas between, such as 4,3,2, got '{text}'"
+        ) from error
 
 
 class _Display:

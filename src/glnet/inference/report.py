@@ -35,6 +35,7 @@ class SegmentReport:
         blending: How patches were blended.
         resumed: Whether this went on from an unfinished run; the seconds are those since.
         form: ``collapsed`` where the linear head was multiplied out, ``plain`` as it was trained.
+        damaged: How many places could not be read, where that is no error.
         compiled: Whether torch.compile made code for the backbone that sees the patches.
         note: What else there is to know, in one line.
     """
@@ -64,6 +65,7 @@ class SegmentReport:
     resumed: bool = False
     form: str = "plain"
     compiled: bool = False
+    damaged: int = 0
     note: str | None = None
 
     def to_dict(self) -> dict[str, object]:

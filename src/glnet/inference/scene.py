@@ -10,7 +10,7 @@ import torch
 
 import glnet
 from glnet.errors import OutputError, RasterError
-from glnet.geometry import blocks, strips
+from glnet.geometry import Window, blocks, strips
 from glnet.inference.answering import NODATA_LABEL, Answered, Answerer, Wanted
 from glnet.inference.forming import Formed
 from glnet.inference.host_memory import POLYGON_BYTES, Beside
@@ -29,6 +29,7 @@ from glnet.inference.predictor import Predictor
 from glnet.inference.regions import Regions, regions_of
 from glnet.inference.report import SegmentReport
 from glnet.inference.settings import Progress, Settings
+from glnet.inference.source import AS_IT_IS, Opened, Source, opened
 from glnet.inference.streaming import Prediction, answers_of, blending_of, predict
 from glnet.inference.tally import Tally
 from glnet.raster import (
@@ -42,7 +43,7 @@ from glnet.raster import (
     write_picture,
 )
 from glnet.raster.output import remove_partials_of
-from glnet.vector import PolygonWriter
+from glnet.vector import Flavor, PolygonWriter
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +64,7 @@ def segment_scene(
     predictor: Predictor,
     rules: Rules,
     progress: Progress,
+    source: Source = AS_IT_IS,
 ) -> SegmentReport:
     """Write all results of an image.
 
@@ -71,6 +73,7 @@ def segment_scene(
         predictor: The model and the settings.
         rules: What may happen to files that are there already.
         progress: Told as the passes and the writing go on.
+        source: How the image is opened.
 
     Raises:
         OutputError: If a result cannot be written there (found out before the work), or the disk
@@ -81,21 +84,32 @@ def segment_scene(
     """
     begin = time.perf_counter()
     forget_peak_device_bytes(predictor.settings.device)
-    with (
-        explained_memory(str(job.image), predictor.settings),
-        open_raster(job.image) as raster,
-    ):
+    is_own = rules.resume and unfinished_beside(job.output).exists()
+    with explained_memory(str(job.image), predictor.settings), ExitStack() as files:
         # What is there of a run that is resumed is its own.
-        is_own = rules.resume and unfinished_beside(job.output).exists()
         check_job(job, overwrite=rules.overwrite or is_own)
         identity = _identity(job.image)
-        beside = _beside(job, raster, predictor.model.num_classes)
+        framing = predictor.model.config.framing
+        image = files.enter_context(
+            opened(
+                job.image,
+                source,
+                predictor.settings.scratch or job.output.absolute().parent,
+                framing.patch_size * framing.reduction,
+                progress,
+            )
+        )
+        raster = image.raster
+        beside = _beside(job, image, predictor.model.num_classes)
         settings, formed = predictor.fitted(raster, beside)
         regions = regions_of(raster.size, predictor.model.config, settings.regions)
-        facts = _facts(job, raster, identity, predictor, settings, regions)
+        facts = {
+            **_facts(job, raster, identity, predictor, settings, regions),
+            **source.facts(),
+        }
         journal, was_resumed = _opened_journal(job, facts, settings, rules)
         try:
-            scene = _Scene(job, raster, predictor, settings, formed, regions)
+            scene = _Scene(job, image, predictor, settings, formed, regions)
             rules = replace(rules, overwrite=rules.overwrite or was_resumed)
             with explained_memory(str(job.image), settings):
                 tally = scene.run(journal, rules, progress, identity)
@@ -117,14 +131,15 @@ class _Scene:
     def __init__(
         self,
         job: Job,
-        raster: Raster,
+        image: Opened,
         predictor: Predictor,
         settings: Settings,
         formed: Formed,
         regions: Regions,
     ) -> None:
         self._job = job
-        self._raster = raster
+        self._image = image
+        self._raster = image.raster
         self._model = predictor.model
         self._settings = settings
         self._formed = formed
@@ -226,7 +241,7 @@ class _Scene:
         return write
 
     def _polygon_writer(self, path: Path, overwrite: bool) -> PolygonWriter:
-        classes = self._model.config.classes
+        classes, slide = self._model.config.classes, self._image.downsample
         return PolygonWriter(
             path,
             self._raster.size,
@@ -235,6 +250,8 @@ class _Scene:
             [info.name for info in classes],
             NODATA_LABEL,
             simplify=self._job.simplify,
+            flavor=Flavor.PLAIN if slide is None or path.suffix != ".geojson" else Flavor.QUPATH,
+            scale=slide or 1.0,
             overwrite=overwrite,
         )
 
@@ -250,6 +267,7 @@ class _Scene:
         job, model, settings, size = self._job, self._model, self._settings, self._raster.size
         has_patches = model.network.local is not None
         per_region = len(model.config.framing.grid(self._regions.grid.patch))
+        notes = [self._image.note, _damage(self._image.damaged), self._formed.note]
         return SegmentReport(
             image=str(job.image),
             output=str(job.output),
@@ -276,17 +294,29 @@ class _Scene:
             resumed=was_resumed,
             form=self._formed.name,
             compiled=self._formed.is_compiled,
-            note=self._formed.note,
+            damaged=len(self._image.damaged),
+            note="; ".join(of for of in notes if of) or None,
         )
 
 
-def _beside(job: Job, raster: Raster, classes: int) -> Beside:
+def _beside(job: Job, image: Opened, classes: int) -> Beside:
     """What is held for other results than labels: the most of what comes one after another."""
     bands = (job.confidence is not None) + classes * (job.probabilities is not None)
     tiles = 3 * bands * LABEL_TILE**2
     polygons = 0 if job.vector is None else POLYGON_BYTES
-    picture = 0 if job.overlay is None else overlay_bytes(raster)
-    return Beside(max(tiles, polygons, picture))
+    picture = 0 if job.overlay is None else overlay_bytes(image.raster)
+    return Beside(max(tiles, polygons, picture, image.decoder_bytes))
+
+
+def _damage(windows: list[Window]) -> str | None:
+    """What could not be read, with the first places."""
+    if not windows:
+        return None
+    places = [
+        f"rows {of.row}..{of.row_stop}, columns {of.column}..{of.column_stop}" for of in windows[:3]
+    ]
+    more = f" and {len(windows) - 3} more places" if len(windows) > 3 else ""
+    return f"could not be read, so there is no label: {'; '.join(places)}{more}"
 
 
 def _name(path: Path | None) -> str | None:

@@ -25,6 +25,7 @@ from glnet.inference.report import (
 )
 from glnet.inference.scene import Rules, is_finished, segment_scene
 from glnet.inference.settings import Precision, Progress, Settings, quiet
+from glnet.inference.source import AS_IT_IS, Source
 from glnet.inference.streaming import answers_of, predict
 from glnet.model.checkpoint import Model
 from glnet.raster import ArrayRaster, Raster, open_raster
@@ -90,6 +91,7 @@ def segment_file(  # noqa: PLR0913 - what, where to, by whom and how; each may b
     *,
     extras: Extras = LABELS_ALONE,
     rules: Rules = NEVER_REPLACE,
+    source: Source = AS_IT_IS,
     progress: Progress = quiet,
 ) -> SegmentReport:
     """Write the label map of an image, of its size and with its georeferencing.
@@ -105,6 +107,7 @@ def segment_file(  # noqa: PLR0913 - what, where to, by whom and how; each may b
         settings: How the prediction runs; its device may be ``auto``.
         extras: What is wanted beside the label map.
         rules: What may happen to files that are there already.
+        source: How the image is opened.
         progress: Told as the passes and the writing go on.
 
     Raises:
@@ -116,7 +119,7 @@ def segment_file(  # noqa: PLR0913 - what, where to, by whom and how; each may b
         ConfigurationError: If there is no such device, or not enough memory.
     """
     predictor = Predictor(model, settings)
-    return segment_scene(job_of(image, Path(output), extras), predictor, rules, progress)
+    return segment_scene(job_of(image, Path(output), extras), predictor, rules, progress, source)
 
 
 def segment_files(  # noqa: PLR0913 - as `segment_file`
@@ -127,6 +130,7 @@ def segment_files(  # noqa: PLR0913 - as `segment_file`
     *,
     extras: Extras = LABELS_ALONE,
     rules: Rules = NEVER_REPLACE,
+    source: Source = AS_IT_IS,
     watcher: Watcher | None = None,
 ) -> SegmentBatch:
     """Segment one image after another; one that cannot be segmented does not stop the others.
@@ -139,6 +143,7 @@ def segment_files(  # noqa: PLR0913 - as `segment_file`
         extras: What is wanted beside the label maps.
         rules: What may happen to files that are there already; with ``resume``, images whose
             results are all there are passed over.
+        source: How images are opened.
         watcher: Told how it goes.
 
     Raises:
@@ -157,7 +162,7 @@ def segment_files(  # noqa: PLR0913 - as `segment_file`
             continue
         watcher.starts(str(job.image))
         try:
-            report = segment_scene(job, predictor, rules, watcher.advances)
+            report = segment_scene(job, predictor, rules, watcher.advances, source)
         except GLNetError as error:
             failures.append(SegmentFailure(str(job.image), str(error)))
             watcher.fails(failures[-1])

@@ -52,7 +52,10 @@ def partial_file(path: Path) -> Iterator[Path]:
 def remove_partials_of(path: Path) -> None:
     """Remove what killed processes have left beside ``path``; no other may be writing it."""
     for partial in path.parent.glob(f".{glob.escape(path.name[:40])}.????????.partial*"):
-        partial.unlink(missing_ok=True)
+        if partial.is_dir():
+            shutil.rmtree(partial, ignore_errors=True)
+        else:
+            partial.unlink(missing_ok=True)
 
 
 def publish(partial: Path, path: Path, overwrite: bool) -> None:
