@@ -4,7 +4,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from pyogrio.raw import write as write_features
+
+from glnet.errors import OutputError
+from glnet.vector import geopackage
+from tests.vector.drawn import write_all
 
 LIMITED_WRITING = """
 import resource, signal, sys
@@ -53,3 +59,28 @@ def test_a_disk_that_fills_up_at_any_moment_is_noticed(tmp_path: Path, name: str
     result = subprocess.run(command, capture_output=True, text=True, check=False)
 
     assert result.returncode == 0, result.stderr
+
+
+def _forgets(path: Path, *_: object, **options: object) -> None:
+    """Makes the file, and no features."""
+    if not options["append"]:
+        write_features(path, *_, **options)
+
+
+def _damages(path: Path, *_: object, **__: object) -> None:
+    path.write_bytes(b"no database" * 1000)
+
+
+@pytest.mark.parametrize(
+    ("write", "message"),
+    [(_forgets, "does not hold what was written"), (_damages, "cannot be read back")],
+)
+def test_a_geopackage_that_holds_something_else_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: object, message: str
+) -> None:
+    monkeypatch.setattr(geopackage, "write", write)
+
+    with pytest.raises(OutputError, match=message):
+        write_all(tmp_path / "a.gpkg", np.ones((4, 4), dtype=np.uint8))
+
+    assert list(tmp_path.iterdir()) == []

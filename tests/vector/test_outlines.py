@@ -8,6 +8,7 @@ import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 
+from glnet.vector.tracing import trace
 from tests.vector.drawn import (
     NODATA,
     Labels,
@@ -80,6 +81,19 @@ def test_rings_turn_at_every_point(labels: Labels, heights: list[int]) -> None:
 
         following = np.roll(edges, -1, axis=0)
         assert (edges * following).sum(axis=1).tolist() == [0] * len(edges)
+
+
+@given(labels=label_maps, most=st.sampled_from([0.75, 2.0, 5.0]))
+def test_points_between_change_no_polygon(labels: Labels, most: float) -> None:
+    rings = trace(components_of(labels, [len(labels)]).corners, labels.shape[1] + 1)
+
+    divided = rings.divided(most)
+
+    for k in range(len(rings.rings) - 1):
+        before, after = (of.points[of.rings[k] : of.rings[k + 1]] for of in (rings, divided))
+        assert np.abs(np.diff(after, axis=0)).max() <= most
+        assert {*map(tuple, before)} <= {*map(tuple, after)}
+        assert shapely.equals(shapely.Polygon(before), shapely.Polygon(after))
 
 
 @given(labels=label_maps, heights=heights)

@@ -1,6 +1,7 @@
 """What files of polygons hold."""
 
 import json
+import re
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -135,6 +136,14 @@ def test_geojson_is_in_longitude_and_latitude(tmp_path: Path, place: Georeferenc
     )
     drawn = rasterized(back, found.fields["class"], labels, transform=place.transform)
     assert np.array_equal(drawn, labels)
+
+
+def test_degrees_have_no_more_digits_than_they_need(tmp_path: Path) -> None:
+    write_all(tmp_path / "a.geojson", speckled(30, 20), georeference=PLACE)
+
+    text = (tmp_path / "a.geojson").read_text()
+    decimals = [len(of) for of in re.findall(r"\.(\d+)", text)]
+    assert max(decimals) == 9
 
 
 def test_coordinates_in_degrees_are_left_as_they_are(tmp_path: Path) -> None:

@@ -44,11 +44,25 @@ def features_of(
     rings = trace(components.corners, stride)
     if placement.is_mirrored:
         rings = rings.turned()
-    if simplify is None and placement.source is None:
-        polygons = _drawn(rings._replace(points=placement.place(rings.points)))
-    else:
-        polygons = _changed(_drawn(rings), placement, simplify)
+    polygons = _placed(rings, placement)
+    if simplify is not None:
+        simple = _placed(_simplified(rings, simplify), placement)
+        is_fine = shapely.is_valid(simple) & ~shapely.is_empty(simple)
+        polygons = np.where(is_fine, simple, polygons)
     return Features(polygons, components.classes, components.areas)
+
+
+def _simplified(rings: Rings, distance: float) -> Rings:
+    _, points, (starts, polygons) = shapely.to_ragged_array(
+        shapely.simplify(_drawn(rings), distance)
+    )
+    return Rings(points, starts, polygons)
+
+
+def _placed(rings: Rings, placement: Placement) -> Polygons:
+    if placement.source is not None:
+        rings = rings.divided(EDGE_PIXELS)
+    return _drawn(rings._replace(points=placement.place(rings.points)))
 
 
 def _drawn(rings: Rings) -> Polygons:
@@ -56,20 +70,3 @@ def _drawn(rings: Rings) -> Polygons:
         shapely.GeometryType.POLYGON, rings.points, (rings.rings, rings.polygons)
     )
     return polygons
-
-
-def _changed(exact: Polygons, placement: Placement, simplify: float | None) -> Polygons:
-    """Polygons in pixels with other points, in their place."""
-    if simplify is None:
-        return _placed(exact, placement)
-    polygons = _placed(shapely.simplify(exact, simplify), placement)
-    is_broken = ~shapely.is_valid(polygons) | shapely.is_empty(polygons)
-    polygons[is_broken] = _placed(exact[is_broken], placement)
-    return polygons
-
-
-def _placed(polygons: Polygons, placement: Placement) -> Polygons:
-    if placement.source is not None:
-        polygons = shapely.segmentize(polygons, EDGE_PIXELS)
-    placed: Polygons = shapely.transform(polygons, placement.place)
-    return placed

@@ -28,6 +28,17 @@ class Rings(NamedTuple):
         take = np.repeat(first + self.rings[1:] - 1, lengths) - np.arange(len(self.points))
         return self._replace(points=self.points[take])
 
+    def divided(self, most: float) -> "Rings":
+        """The same rings with points between, so that no edge spans more rows or columns."""
+        steps = np.diff(self.points, axis=0, append=self.points[-1:])
+        parts = np.maximum(1, np.ceil(np.abs(steps).max(axis=1) / most)).astype(np.int64)
+        parts[self.rings[1:] - 1] = 1  # The last point of a ring has none behind it.
+        before = np.concatenate([[0], np.cumsum(parts)])
+        share = (np.arange(before[-1]) - np.repeat(before[:-1], parts)) / np.repeat(parts, parts)
+        points = np.repeat(self.points, parts, axis=0)
+        points += share[:, np.newaxis] * np.repeat(steps, parts, axis=0)
+        return self._replace(points=points, rings=before[self.rings])
+
 
 def trace(corners: Corners, stride: int) -> Rings:
     """The rings of whole components; polygons are in the order of their numbers.
@@ -61,7 +72,8 @@ def trace(corners: Corners, stride: int) -> Rings:
     take[ends] = starts[:-1][by_owner]
     rows, columns = np.divmod(vertices[walk[take]], stride)
     counts = np.bincount(ring_owners)
-    return Rings(np.stack([columns, rows], axis=1), rings, np.concatenate([[0], np.cumsum(counts)]))
+    points = np.stack([columns, rows], axis=1, dtype=np.float64)
+    return Rings(points, rings, np.concatenate([[0], np.cumsum(counts)]))
 
 
 def _corner_before(vertices: Indices, kinds: Indices, stride: int) -> Indices:
