@@ -4,8 +4,8 @@
 
 Each trial segments a drawn scene in a process of its own, which gets SIGKILL at a random moment,
 some times over; then the run is resumed to its end. All results are compared byte by byte with
-those of a run that was left alone. Notes are taken as often as possible, so that there is much to resume.
-Writes a dated file into benchmarks/results.
+those of a run that was left alone. Notes are taken as often as possible, so that there is much to
+resume. Writes a dated file into benchmarks/results.
 """
 
 import argparse
@@ -57,8 +57,8 @@ def main() -> None:
             print(*rows[-1], sep=" | ", flush=True)
     columns = ("way", "seconds alone", "trials", "kills", "resumed after notes", "same bytes")
     text = paragraph(
-        f"{options.side}x{options.side} pixels, labels, confidence, probabilities, overlay, polygons "
-        "(GeoPackages say when they were written, so of those only the number of polygons counts)."
+        f"{options.side}x{options.side} pixels; labels, confidence, probabilities, overlay, and "
+        "polygons (GeoPackages say when they were written, so of those only the number of polygons counts)."
     )
     write_result("kills", f"{heading('Killed and resumed')}\n{text}\n\n{table(columns, rows)}\n")
 
@@ -66,6 +66,8 @@ def main() -> None:
 def _trials(
     folder: Path, settings: Settings, options: argparse.Namespace, chance: random.Random
 ) -> list[object]:
+    for file in folder.glob("alone*"):
+        file.unlink()
     begin = time.monotonic()
     assert _run(folder, "alone", settings, None) == 0
     seconds = time.monotonic() - begin
