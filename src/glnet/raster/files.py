@@ -13,7 +13,14 @@ from rasterio.io import DatasetReader
 
 from glnet.errors import RasterError
 from glnet.geometry import Size, Window
-from glnet.raster.gdal import DECODED_WHOLE, GDAL_ERRORS, gdal_settings, open_dataset, reason
+from glnet.raster.gdal import (
+    DECODED_WHOLE,
+    GDAL_ERRORS,
+    doubt,
+    gdal_settings,
+    open_dataset,
+    reason,
+)
 from glnet.raster.headers import header_orientation
 from glnet.raster.orientation import UPRIGHT, Orientation, exif_orientation
 from glnet.raster.palettes import Colors, Palette
@@ -263,7 +270,7 @@ def _read(name: str, picture: StoredPicture, window: Window, orientation: Orient
         seen = orientation.displayed_window(window, picture.size)
         raise RasterError(
             f"{name} cannot be read at rows {seen.row}..{seen.row_stop}, columns "
-            f"{seen.column}..{seen.column_stop}, the file may be damaged: {reason(error)}"
+            f"{seen.column}..{seen.column_stop}, {doubt(picture.path)}: {reason(error)}"
         ) from error
 
 

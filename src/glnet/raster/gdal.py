@@ -4,7 +4,7 @@ import os
 import stat
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import RLock
 
@@ -96,9 +96,27 @@ def open_dataset(path: str | Path, overview_level: int | None = None) -> Dataset
     options = {} if overview_level is None else {"overview_level": overview_level}
     try:
         with gdal_settings():
-            return DatasetReader(name, driver=list(PICTURE_DRIVERS), **options)
+            dataset = DatasetReader(name, driver=list(PICTURE_DRIVERS), **options)
     except GDAL_ERRORS as error:
         raise RasterError(f"{path} cannot be opened as a picture: {reason(error)}") from error
+    _forget_complaints(dataset)
+    return dataset
+
+
+def _forget_complaints(dataset: DatasetReader) -> None:
+    """Let go of an error that GDAL could bear, such as a CRS that nobody knows.
+
+    It stays with GDAL, and rasterio would raise it at whatever is asked for next.
+    """
+    with suppress(*GDAL_ERRORS):
+        _ = dataset.colorinterp
+
+
+def doubt(name: str) -> str:
+    """What may be wrong where a file that was opened cannot be read."""
+    if name.startswith(VIRTUAL_PREFIX):
+        return "the file may be damaged, or no longer there"
+    return "the file may be damaged"
 
 
 def reason(error: BaseException) -> str:

@@ -49,6 +49,11 @@ class StoredPicture:
         self._mask_band = _mask_band(dataset, self._indexes)
 
     @property
+    def path(self) -> str:
+        """What GDAL opened: an absolute path, or one of its virtual file systems."""
+        return str(self._dataset.name)
+
+    @property
     def size(self) -> Size:
         """Height and width in pixels, as stored."""
         return Size(self._dataset.height, self._dataset.width)
@@ -97,7 +102,7 @@ class StoredPicture:
         Raises:
             RasterError: If it cannot be opened.
         """
-        dataset = open_dataset(self._dataset.name, overview_level=number)
+        dataset = open_dataset(self.path, overview_level=number)
         return StoredPicture(dataset, self._name, *self._options)
 
     def read(self, window: Window) -> Masked:
