@@ -103,6 +103,22 @@ def test_compiling_that_fails_costs_a_line(
     assert "- compiled: no" in page
 
 
+def test_a_memory_that_nothing_fits_is_told_in_one_line(
+    scorer: Path, data: Path, output: Path, capfd: Captured
+) -> None:
+    report = output / "report.json"
+
+    words = ("evaluate", scorer, data, "--patch-batch", 1, "--output", report)
+
+    assert run(*words, "--memory", "1KiB") == 1
+    assert "validation_000" in (line := only_line(capfd))
+    assert "needs at least --memory " in line
+    assert not report.exists()
+
+    assert run(*words, "--memory", "1GiB") == 0
+    assert report.exists()
+
+
 def test_a_report_that_exists_is_replaced_only_when_asked_to(
     scorer: Path, data: Path, output: Path, capfd: Captured
 ) -> None:

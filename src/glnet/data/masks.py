@@ -12,7 +12,7 @@ from glnet.data.description import DatasetDescription
 from glnet.data.encodings import IndexEncoding
 from glnet.errors import DatasetError, GeometryError
 from glnet.geometry import Size, Window
-from glnet.raster import Palette, Raster, open_raster
+from glnet.raster import Palette, Raster, RasterFile, open_raster
 
 STRIP_PIXELS = 4_000_000
 """About as many pixels are decoded at once where only some of them are wanted."""
@@ -43,6 +43,11 @@ class LabelRaster:
     def size(self) -> Size:
         """Height and width in pixels, as displayed."""
         return self._raster.size
+
+    @property
+    def decoded_bytes(self) -> int:
+        """Host memory that pixels take from the first `read` until the mask is closed, or 0."""
+        return self._raster.decoded_bytes if isinstance(self._raster, RasterFile) else 0
 
     def read(self, window: Window) -> Labels:
         """The labels of a window: (height, width) class indices, `IGNORE_INDEX` for ignored.

@@ -18,6 +18,7 @@ from glnet.errors import ConfigurationError, DatasetError, InputMismatchError
 from glnet.evaluation.checking import check_files
 from glnet.evaluation.confusion import Confusion, Counts
 from glnet.evaluation.illustrations import choices, show_confusions, show_images
+from glnet.evaluation.memory import check_memory, evaluation_bytes
 from glnet.evaluation.opening import opened
 from glnet.evaluation.protocols import (
     PROTOCOL_OF_KIND,
@@ -91,8 +92,9 @@ def evaluate(
 ) -> Evaluation:
     """Predict every sample at full resolution and count its answers.
 
-    The headers of all files are checked before the first prediction; what only shows in the pixels,
-    such as a colour that is no class, ends the evaluation where it is met.
+    The headers of all files are checked before the first prediction, and whether a memory that is
+    named is enough for all images. What only shows in the pixels, such as a colour that is no
+    class, ends the evaluation where it is met.
 
     Raises:
         InputMismatchError: If the dataset's classes are not the model's, or the bands differ.
@@ -101,7 +103,8 @@ def evaluate(
         DatasetError: If there is no sample or no labelled pixel, or masks do not fit.
         RasterError: If a file cannot be read.
     """
-    return _evaluated(Predictor(model, settings), samples, description, progress, rules)
+    predictor = Predictor(model, settings, keeps_all=True)
+    return _evaluated(predictor, samples, description, progress, rules)
 
 
 def _evaluated(
@@ -118,6 +121,7 @@ def _evaluated(
     _check_classes(model, description)
     PROTOCOLS[rules.protocol].check(class_names(model))
     check_files(samples, description, model.bands, progress)
+    check_memory(samples, description, predictor)
     found = []
     for done, sample in enumerate(samples):
         progress(sample.stem, done, len(samples))
@@ -166,7 +170,7 @@ def evaluate_folder(  # noqa: PLR0913 - what, with what, how; each may be left o
     folder = open_dataset(data, kind, description) if isinstance(data, str | Path) else data
     rules = Rules(protocol or _protocol_of(folder), folder.groups)
     samples = folder.split(split)
-    predictor = Predictor(model, settings)
+    predictor = Predictor(model, settings, keeps_all=True)
     evaluation = _evaluated(predictor, samples, folder.description, progress, rules)
     if report is not None:
         write_report(evaluation, Path(report), overwrite=overwrite)
@@ -225,7 +229,7 @@ def _count(
     model, device = predictor.model, torch.device(predictor.settings.device)
     counted = {answer: Confusion(model.num_classes, device) for answer in answers_of(model)}
     with opened(sample, description) as (raster, labels):
-        settings, formed = predictor.fitted(raster)
+        settings, formed = predictor.fitted(raster, evaluation_bytes(labels))
         with (
             explained_memory(raster.name, settings),
             predict(model, raster, settings, tuple(counted), form=formed.form) as prediction,

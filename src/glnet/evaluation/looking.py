@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from glnet.data import IGNORE_INDEX, DatasetDescription, LabelledSample, LabelRaster
 from glnet.evaluation.comparison import Picture, colored
+from glnet.evaluation.memory import evaluation_bytes
 from glnet.evaluation.opening import opened
 from glnet.geometry import Size, Window, strips
 from glnet.inference.machine import explained_memory
@@ -110,7 +111,7 @@ def look_at(
     """
     own = answers_of(predictor.model)[-1:]
     with opened(sample, description) as (raster, labels):
-        settings, formed = predictor.fitted(raster)
+        settings, formed = predictor.fitted(raster, evaluation_bytes(labels))
         with (
             explained_memory(raster.name, settings),
             predict(predictor.model, raster, settings, own, form=formed.form) as prediction,

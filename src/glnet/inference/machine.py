@@ -98,23 +98,44 @@ def chosen_device(name: str) -> str:
 
 @contextmanager
 def explained_memory(image: str, settings: Settings) -> Iterator[None]:
-    """Say what can be done where memory runs out.
+    """Keep a GPU to the memory that settings name, and say what can be done where it runs out.
 
     Raises:
         ConfigurationError: If it does.
     """
     try:
-        yield
+        with _enforced_memory(settings):
+            yield
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
+        way_out = "" if settings.memory is None else ", or raise --memory"
         raise ConfigurationError(
             f"{image}: not enough memory on {settings.device} for {settings.patch_batch} patches "
-            "at once; lower the patch batch (--patch-batch)"
+            f"at once; lower the patch batch (--patch-batch){way_out}"
             if settings.patch_batch > 1
             else f"{image}: not enough memory on {settings.device} even for one patch at a time "
-            "(--patch-batch 1); free some, or use another device"
+            f"(--patch-batch 1); free some, or use another device{way_out}"
         ) from error
+
+
+@contextmanager
+def _enforced_memory(settings: Settings) -> Iterator[None]:
+    """Have torch's allocator refuse what goes beyond the memory that is named for a GPU.
+
+    Afterwards it may take all again: torch 2.5 does not tell what share was allowed before.
+    """
+    device = torch.device(settings.device)
+    if settings.memory is None or device.type != "cuda":
+        yield
+        return
+    total = torch.cuda.get_device_properties(device).total_memory
+    share = min(1.0, settings.memory / total)
+    torch.cuda.set_per_process_memory_fraction(share, device.index)
+    try:
+        yield
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0, device.index)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

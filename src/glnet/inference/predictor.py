@@ -1,6 +1,6 @@
 """A model that is ready to predict one raster after another."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -10,9 +10,9 @@ from glnet.inference.forming import Formed, form_of
 from glnet.inference.host_memory import NOTHING, Beside
 from glnet.inference.machine import explained_memory, resolved
 from glnet.inference.settings import Settings
-from glnet.model.answers import Answer
 from glnet.model.checkpoint import Model, open_model
 from glnet.model.digest import digest_of
+from glnet.model.forms import answers_of
 from glnet.raster import Raster, RasterFile
 
 
@@ -22,7 +22,7 @@ class Predictor:
     Args:
         model: As loaded, or its folder, of which no more weights are read than are needed.
         settings: Their device and precision may be ``auto``.
-        wanted: Which answers of every raster will be kept; the model's own by default.
+        keeps_all: Whether all answers for every raster will be kept, not the model's own alone.
 
     Attributes:
         model: The network has no weights where the model is a folder.
@@ -34,7 +34,7 @@ class Predictor:
     """
 
     def __init__(
-        self, model: Model | str | Path, settings: Settings, wanted: Sequence[Answer] = ()
+        self, model: Model | str | Path, settings: Settings, *, keeps_all: bool = False
     ) -> None:
         self.settings = resolved(settings)
         with explained_memory("the model", self.settings):
@@ -42,6 +42,7 @@ class Predictor:
         self._found = found
         self._digest: str | None = None
         self.model = found if isinstance(found, Model) else found.model
+        wanted = answers_of(self.model.network) if keeps_all else ()
         self._fitting = Fitting(self.model, self.settings, wanted)
 
         def formed(*, keeps_weights: bool) -> Formed:
