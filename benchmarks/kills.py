@@ -58,7 +58,7 @@ def main() -> None:
     columns = ("way", "seconds alone", "trials", "kills", "resumed after notes", "same bytes")
     text = paragraph(
         f"{options.side}x{options.side} pixels; labels, confidence, probabilities, overlay, and "
-        "polygons (GeoPackages say when they were written, so only their number of polygons counts)."
+        "polygons (GeoPackages say when they were written: only their number of polygons counts)."
     )
     write_result("kills", f"{heading('Killed and resumed')}\n{text}\n\n{table(columns, rows)}\n")
 
