@@ -40,6 +40,10 @@ class _Diary:
         if done == total:
             self.lines.append(f"{phase} done")
 
+    def announces(self, text: str) -> None:
+        assert text.startswith("whole image")
+        assert "1 MiB of" in text
+
     def finishes(self, report: SegmentReport) -> None:
         self.lines.append(f"finishes {Path(report.image).name}")
 

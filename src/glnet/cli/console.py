@@ -70,7 +70,8 @@ class ProgressDisplay:
         )
         self._task = TaskID(0) if self._bar is None else self._bar.add_task(title, total=None)
         self._seen = (0, 0)
-        self._phase_began = self._last_line = time.monotonic()
+        self._announcement: str | None = None
+        self._began = self._phase_began = self._last_line = time.monotonic()
         if self._bar is not None:
             self._bar.start()
 
@@ -83,6 +84,9 @@ class ProgressDisplay:
             if self._bar is not None:
                 self._bar.reset(self._task)
         self._seen = (done, total)
+        if self._announcement is not None and self._has_lasted():
+            self.note(f"{self._title}: {self._announcement}")
+            self._announcement = None
         if self._bar is not None:
             text = f"{self._title}: {phase}"
             self._bar.update(self._task, description=text, completed=done, total=total)
@@ -95,6 +99,13 @@ class ProgressDisplay:
             return ""
         left = (time.monotonic() - self._phase_began) * (total - done) / done
         return f", about {left:.0f} s left"
+
+    def announce(self, text: str) -> None:
+        """Say what is going on, once it has gone on for so long that somebody may ask."""
+        self._announcement = text
+
+    def _has_lasted(self) -> bool:
+        return time.monotonic() - self._began >= SECONDS_BETWEEN_LINES
 
     def note(self, text: str) -> None:
         """Print a line of its own, above the bar."""

@@ -51,7 +51,10 @@ def _in_words(error: BaseException) -> str | None:
         case GLNetError() | UsageError() | OSError():
             return f"error: {error}"
         case KeyboardInterrupt():
-            return "interrupted; results that were finished are kept, no half-written one is left"
+            return (
+                "interrupted; results that were finished are kept, no half-written one is left; "
+                "long runs have left notes, with which --resume goes on"
+            )
         case MemoryError():
             return "error: not enough memory; close other programs or work on fewer patches at once"
         case ModuleNotFoundError(name=name) if name in TRAINING_LIBRARIES:

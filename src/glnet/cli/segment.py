@@ -202,6 +202,10 @@ class _Display:
         if self._progress is not None:
             self._progress.advance(phase, done, total)
 
+    def announces(self, text: str) -> None:
+        if self._progress is not None:
+            self._progress.announce(text)
+
     def finishes(self, report: "SegmentReport") -> None:
         self.close()
         if not self._is_quiet:

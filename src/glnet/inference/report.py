@@ -33,6 +33,7 @@ class SegmentReport:
         turns: In which ways the image was laid; the scores were averaged.
         context: What the global branch saw at once, and why.
         blending: How patches were blended.
+        scratch_bytes: About how much disk space scores took meanwhile.
         resumed: Whether this went on from an unfinished run; the seconds are those since.
         form: ``collapsed`` where the linear head was multiplied out, ``plain`` as it was trained.
         damaged: How many places could not be read, where that is no error.
@@ -63,6 +64,7 @@ class SegmentReport:
     context: str = "whole image"
     blending: str = "feathered"
     resumed: bool = False
+    scratch_bytes: int = 0
     form: str = "plain"
     compiled: bool = False
     damaged: int = 0
@@ -119,6 +121,10 @@ class Watcher(Protocol):
         """So many steps of a phase of this image are done."""
         ...
 
+    def announces(self, text: str) -> None:
+        """What is going to happen with this image, in one line."""
+        ...
+
     def finishes(self, report: SegmentReport) -> None:
         """The image is segmented."""
         ...
@@ -139,6 +145,9 @@ class Unwatched:
         """Say nothing."""
 
     def advances(self, phase: str, done: int, total: int) -> None:
+        """Say nothing."""
+
+    def announces(self, text: str) -> None:
         """Say nothing."""
 
     def finishes(self, report: SegmentReport) -> None:

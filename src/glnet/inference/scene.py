@@ -1,21 +1,22 @@
 """One image on disk becomes its results: checked, predicted, written, resumable all the while."""
 
+import shutil
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 
 import torch
 
 import glnet
 from glnet.errors import OutputError, RasterError
-from glnet.geometry import Window, blocks, strips
+from glnet.geometry import Size, Window, blocks, strips
 from glnet.inference.answering import NODATA_LABEL, Answered, Answerer, Wanted
 from glnet.inference.forming import Formed
 from glnet.inference.host_memory import POLYGON_BYTES, Beside
 from glnet.inference.jobs import Job, check_job
-from glnet.inference.journal import Journal, unfinished_beside
+from glnet.inference.journal import Journal, score_bytes, unfinished_beside
 from glnet.inference.machine import (
     explained_memory,
     forget_peak_device_bytes,
@@ -24,10 +25,12 @@ from glnet.inference.machine import (
 )
 from glnet.inference.overlapping import made_ahead
 from glnet.inference.overlay import overlay_bytes
-from glnet.inference.prediction import strip_height
+from glnet.inference.pixels import LEAST_SIDE
+from glnet.inference.prediction import TURNS, strip_height
 from glnet.inference.predictor import Predictor
 from glnet.inference.regions import Regions, regions_of
 from glnet.inference.report import SegmentReport
+from glnet.inference.scratch import in_mib
 from glnet.inference.settings import Progress, Settings
 from glnet.inference.source import AS_IT_IS, Opened, Source, opened
 from glnet.inference.streaming import Prediction, answers_of, blending_of, predict
@@ -65,6 +68,7 @@ def segment_scene(
     rules: Rules,
     progress: Progress,
     source: Source = AS_IT_IS,
+    announce: Callable[[str], None] = lambda _: None,
 ) -> SegmentReport:
     """Write all results of an image.
 
@@ -74,6 +78,7 @@ def segment_scene(
         rules: What may happen to files that are there already.
         progress: Told as the passes and the writing go on.
         source: How the image is opened.
+        announce: Told what is going to happen, in a line.
 
     Raises:
         OutputError: If a result cannot be written there (found out before the work), or the disk
@@ -109,6 +114,11 @@ def segment_scene(
         }
         journal, was_resumed = _opened_journal(job, facts, settings, rules)
         try:
+            scratch = _require_room(journal, raster, predictor, settings, regions)
+            announce(
+                f"{'goes on; ' if was_resumed else ''}{regions.why}; scores take "
+                f"{in_mib(scratch)} of {journal.scores_folder} meanwhile"
+            )
             scene = _Scene(job, image, predictor, settings, formed, regions)
             rules = replace(rules, overwrite=rules.overwrite or was_resumed)
             with explained_memory(str(job.image), settings):
@@ -117,7 +127,7 @@ def segment_scene(
             journal.close(is_kept=True)
             raise
         journal.close(is_kept=False)
-    return scene.report(tally, time.perf_counter() - begin, was_resumed=was_resumed)
+    return scene.report(tally, time.perf_counter() - begin, scratch, was_resumed=was_resumed)
 
 
 def is_finished(job: Job) -> bool:
@@ -262,7 +272,9 @@ class _Scene:
                 writer.write(labels.read(strip)[0])
                 progress("polygons", strip.row_stop, labels.size.height)
 
-    def report(self, tally: Tally, seconds: float, *, was_resumed: bool) -> SegmentReport:
+    def report(
+        self, tally: Tally, seconds: float, scratch: int, *, was_resumed: bool
+    ) -> SegmentReport:
         """How it went."""
         job, model, settings, size = self._job, self._model, self._settings, self._raster.size
         has_patches = model.network.local is not None
@@ -292,6 +304,7 @@ class _Scene:
             context=self._regions.why,
             blending=blending_of(model.config, settings),
             resumed=was_resumed,
+            scratch_bytes=scratch,
             form=self._formed.name,
             compiled=self._formed.is_compiled,
             damaged=len(self._image.damaged),
@@ -306,6 +319,37 @@ def _beside(job: Job, image: Opened, classes: int) -> Beside:
     polygons = 0 if job.vector is None else POLYGON_BYTES
     picture = 0 if job.overlay is None else overlay_bytes(image.raster)
     return Beside(max(tiles, polygons, picture, image.decoder_bytes))
+
+
+def _require_room(
+    journal: Journal, raster: Raster, predictor: Predictor, settings: Settings, regions: Regions
+) -> int:
+    """About how much scratch space this run takes; refuses to start without it.
+
+    Raises:
+        OutputError: If the disk has less.
+    """
+    model, ways = predictor.model, len(TURNS[settings.turns])
+    grid = model.config.framing.grid(
+        Size(*(max(LEAST_SIDE, side) for side in astuple(regions.grid.patch)))
+    )
+    cells = -(-model.config.framing.patch_size // 4) + 1
+    needed = score_bytes(
+        answers_of(model)[-1],
+        len(regions.grid) * ways,
+        len(grid),
+        settings.patch_batch,
+        (model.num_classes, cells, cells),
+    )
+    free = shutil.disk_usage(journal.scores_folder).free
+    there = sum(of.stat().st_size for of in journal.scores_folder.glob("scores-*.bin"))
+    if needed > free + there:
+        raise OutputError(
+            f"{raster.name} needs about {in_mib(needed)} of scratch space in "
+            f"{journal.scores_folder.parent}, {in_mib(free)} are free; make room, or name another "
+            "folder (--scratch)"
+        )
+    return needed
 
 
 def _damage(windows: list[Window]) -> str | None:

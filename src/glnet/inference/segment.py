@@ -162,7 +162,9 @@ def segment_files(  # noqa: PLR0913 - as `segment_file`
             continue
         watcher.starts(str(job.image))
         try:
-            report = segment_scene(job, predictor, rules, watcher.advances, source)
+            report = segment_scene(
+                job, predictor, rules, watcher.advances, source, watcher.announces
+            )
         except GLNetError as error:
             failures.append(SegmentFailure(str(job.image), str(error)))
             watcher.fails(failures[-1])
