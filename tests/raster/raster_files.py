@@ -39,11 +39,11 @@ def read_all(path: str | Path, palette: Palette = Palette.EXPAND) -> NDArray[Any
         return pixels
 
 
-def damage_block(path: Path, row: int, column: int) -> None:
-    """Overwrite a stored block of a GeoTIFF, counted in blocks, with zeros."""
+def damage_block(path: Path, row: int, column: int, overview: int | None = None) -> None:
+    """Overwrite a stored block of a GeoTIFF or of an overview, counted in blocks, with zeros."""
     with gdal_settings(), rasterio.open(path) as file:
         offset, length = (
-            int(file.get_tag_item(f"BLOCK_{what}_{column}_{row}", "TIFF", bidx=1))
+            int(file.get_tag_item(f"BLOCK_{what}_{column}_{row}", "TIFF", 1, overview))
             for what in ("OFFSET", "SIZE")
         )
     with path.open("r+b") as stored:

@@ -12,8 +12,20 @@ from rasterio.enums import ColorInterp
 from glnet.errors import GeometryError, RasterError
 from glnet.geometry import Size, Window
 from glnet.raster import open_raster
-from glnet.raster.gdal import gdal_settings
+from glnet.raster.gdal import gdal_settings, reason
 from tests.raster.raster_files import noise, read_all, smooth_colours, write_tiff
+
+
+def test_a_photo_that_is_too_large_to_be_progressive_is_told_what_to_do() -> None:
+    words = (
+        "Reading this image would require libjpeg to allocate at least 601048576 bytes. This is "
+        "disabled since above the 524288000 threshold. You may override this restriction"
+    )
+
+    assert reason(OSError(words)) == (
+        "Reading this image would require libjpeg to allocate at least 601048576 bytes. Save it as "
+        "a JPEG that is not progressive, or as a tiled GeoTIFF."
+    )
 
 
 def truncate(path: Path, share: float) -> Path:

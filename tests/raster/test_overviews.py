@@ -21,6 +21,7 @@ from glnet.raster import (
     ForgivingRaster,
     Masked,
     RasterPart,
+    TissueRaster,
     Turn,
     TurnedRaster,
     masked_thumbnail,
@@ -29,7 +30,7 @@ from glnet.raster import (
 )
 from glnet.raster.gdal import gdal_settings
 from glnet.raster.overviews import part_of_overview
-from tests.raster.raster_files import noise, smooth_colours, write_tiff
+from tests.raster.raster_files import damage_block, noise, smooth_colours, write_tiff
 
 HEIGHT, WIDTH = 640, 960
 SMALL = Size(20, 30)
@@ -205,11 +206,31 @@ def test_a_turned_raster_has_turned_overviews(path: Path) -> None:
     assert np.abs(difference).max() <= 1
 
 
-def test_other_views_are_read_themselves(path: Path) -> None:
+def test_views_that_stand_for_the_raster_have_its_overviews(path: Path) -> None:
     with open_raster(path) as raster:
-        for view in (ForgivingRaster(raster), RasterPart(raster, Window(0, 0, raster.size))):
-            assert shrunk(view, SMALL).overview is None
-        assert shrunk(TurnedRaster(ForgivingRaster(raster), Turn(2)), SMALL).overview is None
+        expected = shrunk(raster, SMALL)
+        for view in (ForgivingRaster(raster), TissueRaster(raster, np.ones((2, 2), bool))):
+            found = shrunk(view, SMALL)
+            assert found.overview == 8
+            # Rounded as means with a mask are.
+            assert np.abs(found.pixels.astype(int) - expected.pixels).max() <= 1
+        assert shrunk(ForgivingRaster(ArrayRaster(noise(640, 960))), SMALL).overview is None
+
+
+def test_a_part_is_read_itself(path: Path) -> None:
+    with open_raster(path) as raster:
+        assert shrunk(RasterPart(raster, Window(0, 0, raster.size)), SMALL).overview is None
+
+
+def test_a_damaged_overview_can_be_borne(tmp_path: Path) -> None:
+    path = damaged_overview(tmp_path)
+
+    with open_raster(path) as raster:
+        found = shrunk(ForgivingRaster(raster), SMALL)
+
+    assert found.overview == 4
+    assert found.valid is not None
+    assert 0 < np.sum(found.valid) < SMALL.area
 
 
 def test_bands_and_palettes_are_chosen_there_too(tmp_path: Path, path: Path) -> None:
@@ -245,17 +266,17 @@ def test_jpeg_2000_and_cogs_have_them_by_nature(tmp_path: Path, path: Path) -> N
             assert shrunk(raster, SMALL).overview is not None
 
 
-def test_a_damaged_overview_is_an_error_that_says_so(tmp_path: Path) -> None:
-    path = write_tiff(tmp_path / "a.tif", noise(3, HEIGHT, WIDTH), compress="LZW", **TILED)
+def damaged_overview(folder: Path) -> Path:
+    path = write_tiff(folder / "a.tif", noise(3, HEIGHT, WIDTH), compress="LZW", **TILED)
     with rasterio.Env(COMPRESS_OVERVIEW="LZW"):
-        add_overviews(path, 8)
-    content = bytearray(path.read_bytes())
-    # Overviews lie behind what they were made of.
-    content[-3000:-2000] = bytes(1000)
-    path.write_bytes(content)
+        add_overviews(path, 4)
+    damage_block(path, 0, 0, overview=0)
+    return path
 
+
+def test_a_damaged_overview_is_an_error_that_says_so(tmp_path: Path) -> None:
     with (
-        open_raster(path) as raster,
+        open_raster(damaged_overview(tmp_path)) as raster,
         pytest.raises(RasterError, match=r"the overview of .*a\.tif cannot be read at rows"),
     ):
         masked_thumbnail(raster, SMALL)

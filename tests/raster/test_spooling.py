@@ -1,6 +1,8 @@
 """Files without random access, copied once to one that has it."""
 
 import re
+import struct
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -206,6 +208,7 @@ def test_what_reading_costs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     smooth_colours(100, 90).save(tmp_path / "photo.jpg")
     smooth_colours(100, 90).save(tmp_path / "progressive.jpg", progressive=True)
     smooth_colours(100, 90).save(tmp_path / "photo.webp")
+    interlaced_pixel(tmp_path / "interlaced.png")
 
     def cost(name: str) -> tuple[Access, int, int, bool]:
         with open_raster(tmp_path / name) as raster:
@@ -218,7 +221,21 @@ def test_what_reading_costs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert cost("narrow.tif") == (Access.STRIPS, 60000 * 900 * 3, 0, False)
     assert cost("photo.jpg") == (Access.WHOLE, 27_000, 0, False)
     assert cost("progressive.jpg") == (Access.WHOLE, 27_000, 54_000, False)
+    assert cost("interlaced.png") == (Access.WHOLE, 3, 3, False)
     assert cost("photo.webp") == (Access.WHOLE, 27_000, 27_000, False)
+
+
+def interlaced_pixel(path: Path) -> None:
+    """One pixel of colour: of Adam7's seven passes only the first has any."""
+    header = struct.pack(">IIBBBBB", 1, 1, 8, 2, 0, 0, 1)
+    parts = ((b"IHDR", header), (b"IDAT", zlib.compress(bytes(4))), (b"IEND", b""))
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + b"".join(
+            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+            for kind, body in parts
+        )
+    )
 
 
 def _sparse(path: Path, **profile: Any) -> None:  # noqa: ANN401

@@ -7,7 +7,7 @@ import numpy as np
 from glnet.errors import RasterError
 from glnet.geometry import Size, Window
 from glnet.raster.protocol import Blocked, Georeference, Masked, Raster, require_inside
-from glnet.raster.views import RasterView
+from glnet.raster.views import LayeredView
 
 CELL_SIDE = 256
 """The side of what is lost together, where a raster says nothing of the blocks it decodes."""
@@ -16,7 +16,7 @@ LEAST_CELL_AREA = 128 * 128
 """Smaller blocks are lost several together, so that what is remembered stays small."""
 
 
-class ForgivingRaster(RasterView):
+class ForgivingRaster(LayeredView):
     """A raster whose damaged blocks read as zeros that are no measurements.
 
     A window that cannot be read is parted until what cannot be read is one cell: a block of the
@@ -27,7 +27,7 @@ class ForgivingRaster(RasterView):
     Damage that the decoder does not notice is not found. That is common in JPEG, which has no
     checksums, and can happen with DEFLATE, whose checksum GDAL does not compare.
 
-    Overviews of the file are not used: what they show may be damaged in the file itself.
+    Overviews are read as forgivingly. Damage there is not told of: it touches only thumbnails.
 
     Args:
         raster: What is read; not closed here.
@@ -55,6 +55,10 @@ class ForgivingRaster(RasterView):
     def damaged(self) -> list[Window]:
         """Where nothing could be read so far: rectangles of pixels that do not overlap."""
         return [self._pixels_of(cells) for cells in _rectangles(self._is_damaged)]
+
+    def alike(self, smaller: Raster) -> Raster:
+        """With damage of its own."""
+        return ForgivingRaster(smaller)
 
     def read_masked(self, window: Window) -> Masked:
         """The pixels of a window, zeros where they cannot be read, and which are measurements.

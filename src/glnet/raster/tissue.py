@@ -1,18 +1,14 @@
 """Where a slide shows tissue, and a raster that leaves out the rest."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from glnet.errors import RasterError
 from glnet.geometry import Size, Window
-from glnet.raster.overviews import HasOverviews
 from glnet.raster.protocol import Georeference, Masked, Pixels, Raster, Valid, require_inside
 from glnet.raster.resizing import masked_thumbnail
-from glnet.raster.views import RasterView
+from glnet.raster.views import LayeredView
 
 THUMBNAIL_SIDE = 2048
 """The longer side of the thumbnail that tissue is sought in, at most."""
@@ -98,7 +94,7 @@ def find_tissue(raster: Raster) -> Valid:
     return tissue_mask(*masked_thumbnail(raster, small))
 
 
-class TissueRaster(RasterView):
+class TissueRaster(LayeredView):
     """A raster in which only tissue counts as measured.
 
     Args:
@@ -121,21 +117,9 @@ class TissueRaster(RasterView):
         """Always."""
         return True
 
-    @property
-    def overviews(self) -> Sequence[int]:
-        """How many times smaller the raster's overviews are, about."""
-        return self.raster.overviews if isinstance(self.raster, HasOverviews) else ()
-
-    @contextmanager
-    def overview(self, number: int) -> Iterator[Raster]:
-        """One of them, with the same tissue.
-
-        Raises:
-            RasterError: If it cannot be opened.
-        """
-        assert isinstance(self.raster, HasOverviews)
-        with self.raster.overview(number) as smaller:
-            yield TissueRaster(smaller, self._tissue)
+    def alike(self, smaller: Raster) -> Raster:
+        """With the same tissue."""
+        return TissueRaster(smaller, self._tissue)
 
     def read_masked(self, window: Window) -> Masked:
         """The pixels of a window, as they are, and which of them are measured tissue.

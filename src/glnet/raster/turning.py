@@ -1,7 +1,5 @@
 """The eight ways to lay a raster: quarter turns and a mirror, for windows and whole maps alike."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,9 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glnet.geometry import Size, Window
-from glnet.raster.overviews import HasOverviews
 from glnet.raster.protocol import Masked, Raster, require_inside
-from glnet.raster.views import RasterView
+from glnet.raster.views import LayeredView
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +48,7 @@ class Turn:
 UPRIGHT = Turn()
 
 
-class TurnedRaster(RasterView):
+class TurnedRaster(LayeredView):
     """A raster seen as if its picture had been turned before it was opened.
 
     A window is read where it lies in the raster and then turned itself. Strips of a raster on its
@@ -76,21 +73,9 @@ class TurnedRaster(RasterView):
         """What is decoded together, once turned."""
         return self._turn.size(super().block)
 
-    @property
-    def overviews(self) -> Sequence[int]:
-        """How many times smaller the raster's overviews are, about."""
-        return self.raster.overviews if isinstance(self.raster, HasOverviews) else ()
-
-    @contextmanager
-    def overview(self, number: int) -> Iterator[Raster]:
-        """One of them, turned likewise: a turned thumbnail is the thumbnail of the turned raster.
-
-        Raises:
-            RasterError: If it cannot be opened.
-        """
-        assert isinstance(self.raster, HasOverviews)
-        with self.raster.overview(number) as smaller:
-            yield TurnedRaster(smaller, self._turn)
+    def alike(self, smaller: Raster) -> Raster:
+        """Turned likewise: a turned thumbnail is the thumbnail of the turned raster."""
+        return TurnedRaster(smaller, self._turn)
 
     def read_masked(self, window: Window) -> Masked:
         """The pixels of a window of the turned raster, and which of them are measurements.

@@ -1,10 +1,13 @@
 """Rasters made of another raster: what they share, a part of one, one continued by its edge."""
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from glnet.geometry import Size, Window
+from glnet.raster.overviews import HasOverviews
 from glnet.raster.protocol import Blocked, Georeference, Masked, Pixels, Raster, require_inside
 
 
@@ -75,6 +78,30 @@ class RasterView:
             RasterError: If the pixels cannot be read.
         """
         return self.raster.read_masked(window)
+
+
+class LayeredView(RasterView):
+    """A view that shows overviews as it shows the raster: a subclass says how in `alike`."""
+
+    def alike(self, smaller: Raster) -> Raster:
+        """An overview of the raster, seen in the same way."""
+        raise NotImplementedError
+
+    @property
+    def overviews(self) -> Sequence[int]:
+        """How many times smaller the raster's overviews are, about, the largest first."""
+        return self.raster.overviews if isinstance(self.raster, HasOverviews) else ()
+
+    @contextmanager
+    def overview(self, number: int) -> Iterator[Raster]:
+        """One of them, by its place in `overviews`.
+
+        Raises:
+            RasterError: If it cannot be opened.
+        """
+        assert isinstance(self.raster, HasOverviews)
+        with self.raster.overview(number) as smaller:
+            yield self.alike(smaller)
 
 
 class RasterPart(RasterView):
