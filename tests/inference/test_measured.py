@@ -55,6 +55,14 @@ def test_labels_are_missing_exactly_where_measurements_are() -> None:
     assert np.array_equal(labels == 255, ~valid)
 
 
+@pytest.mark.parametrize("row", ["global only", "local only", "deep"])
+def test_every_kind_of_model_leaves_them_out(row: str) -> None:
+    pixels, valid = picture(HEIGHT, WIDTH).astype(np.float32), _valid()
+    pixels[~valid] = np.nan
+
+    assert np.array_equal(segment(pixels, tiny_model(row)) == 255, ~valid)
+
+
 def test_patches_without_a_measurement_are_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
     model, valid = tiny_model(), _valid()
     raster = ArrayRaster(picture(HEIGHT, WIDTH), valid=valid)

@@ -4,9 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from glnet.data import (
+    IGNORE_INDEX,
     DatasetDescription,
     DatasetKind,
     LabelledDataset,
@@ -225,7 +227,10 @@ def class_names(model: Model) -> list[str]:
 def _count(
     predictor: Predictor, sample: LabelledSample, description: DatasetDescription
 ) -> CountsOfAnswers:
-    """Count all answers for an image; labels go where the answers are, strip by strip."""
+    """Count all answers for an image; labels go where the answers are, strip by strip.
+
+    Pixels that are no measurements count as not labelled.
+    """
     model, device = predictor.model, torch.device(predictor.settings.device)
     counted = {answer: Confusion(model.num_classes, device) for answer in answers_of(model)}
     with opened(sample, description) as (raster, labels):
@@ -235,7 +240,11 @@ def _count(
             predict(model, raster, settings, tuple(counted), form=formed.form) as prediction,
         ):
             for strip in strips(raster.size, prediction.strip_height()):
-                truth = torch.from_numpy(labels.read(strip)).to(device)
+                known = labels.read(strip)
+                if not prediction.is_measured(strip):
+                    valid = raster.read_masked(strip).valid
+                    known = known if valid is None else np.where(valid, known, IGNORE_INDEX)
+                truth = torch.from_numpy(known).to(device)
                 for answer, confusion in counted.items():
                     confusion.add(prediction.best(answer, strip, device), truth)
     return {answer: confusion.result() for answer, confusion in counted.items()}

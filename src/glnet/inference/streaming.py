@@ -165,8 +165,16 @@ class _Predicting:
             weights_of(grid, self._blending),
             {answer: kept.get(answer, none) for answer in self._wanted},
             position.skipped,
-            position.holed,
+            position.holed if self._sees_patches else self._perhaps_holed(grid),
         )
+
+    @property
+    def _sees_patches(self) -> bool:
+        return self._form.hears_patches or not set(self._wanted) <= {Answer.GLOBAL}
+
+    def _perhaps_holed(self, grid: PatchGrid) -> frozenset[int]:
+        """Any patch may be, where none was read."""
+        return frozenset(range(len(grid)) if self._raster.has_mask else ())
 
     def _log(self, unit: int, grid: PatchGrid) -> UnitLog | None:
         return None if self._journal is None else self._journal.log(unit, self._scores_for(grid))
