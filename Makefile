@@ -26,7 +26,7 @@ check: $(READY)  ## style, types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-BENCHMARKS := training_step training_memory micro_batch waiting forms host
+BENCHMARKS := training_step training_memory micro_batch waiting forms host thumbnail spooling
 
 bench: $(READY)  ## measure, and write dated files to benchmarks/results; IMAGE=... to name one
 	$(BIN)/pip install --quiet --editable '.[dev,bench]'
