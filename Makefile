@@ -26,7 +26,8 @@ check: $(READY)  ## style, types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-BENCHMARKS := training_step training_memory micro_batch waiting forms host vectors
+BENCHMARKS := training_step training_memory micro_batch waiting forms host vectors thumbnail \
+  spooling any_size kills
 
 bench: $(READY)  ## measure, and write dated files to benchmarks/results; IMAGE=... to name one
 	$(BIN)/pip install --quiet --editable '.[dev,bench]'

@@ -9,6 +9,7 @@ import argparse
 import json
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,12 +24,12 @@ PATCH = 508
 WAYS = ("whole", "spooled")
 
 
-def main() -> None:
+def main(words: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--side", type=natural, default=20_000)
     parser.add_argument("--case", nargs=2, default=None, help=argparse.SUPPRESS)
     parser.add_argument("--draw", nargs=2, default=None, help=argparse.SUPPRESS)
-    options = parser.parse_args()
+    options = parser.parse_args(words)
     if options.case is not None:
         _case(Path(options.case[0]), options.case[1])
         return

@@ -1,12 +1,23 @@
 """The benchmarks of prediction run, and compare what they say they compare."""
 
+import json
 import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from benchmarks import agreement, bars, common, forms, gpu, patch_ways, plain_step
+from benchmarks import (
+    agreement,
+    bars,
+    common,
+    forms,
+    gpu,
+    patch_ways,
+    plain_step,
+    spooling,
+    thumbnail,
+)
 from benchmarks.patch_ways import FORMS, NETWORKS, Way
 from PIL import Image, ImageColor
 
@@ -164,3 +175,28 @@ def test_labels_of_images_are_compared(results: Path, tmp_path: Path) -> None:
     ]
     assert int(every[3]) == int(first[3]) + int(second[3])
     assert 0 < int(every[3]) < 1440
+
+
+def test_thumbnails_are_measured_with_and_without_overviews(
+    results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(thumbnail, "THUMBNAIL", Size(100, 100))
+    thumbnail.main(["--side", "1700", "--rounds", "1"])
+
+    (path,) = results.glob("*.md")
+    found = {cells[0]: cells[1:] for cells in _rows(results)}
+    assert "overview that was used: 1/2" in path.read_text()
+    assert found[thumbnail.STREAMED][1] == "1.00 (1.00 to 1.00)"
+    assert {thumbnail.DECODING, "with overviews"} <= set(found)
+
+
+def test_spooling_is_measured_beside_decoding_whole(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spooling.main(["--draw", str(tmp_path), "700"])
+    for way in spooling.WAYS:
+        spooling.main(["--case", str(tmp_path / "photo.png"), way])
+
+    drawn, *cases = capsys.readouterr().out.splitlines()
+    assert drawn == "drawn"
+    assert [len(json.loads(case)) for case in cases] == [3, 3]

@@ -183,6 +183,8 @@ class _Scene:
                     write(found)
                     tally.add(found.window, found.labels)
                     progress("writing", number, tiles)
+            if sum(of.size.area for of in self._image.damaged) == raster.size.area:
+                raise RasterError(f"{job.image} cannot be read anywhere; it may be damaged or gone")
             if _identity(job.image) != identity:
                 raise RasterError(
                     f"{job.image} has changed while it was read; segment it again once it is whole"

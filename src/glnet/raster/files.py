@@ -37,6 +37,7 @@ class RasterFile:
     JPEG, PNG, WebP and GIF have no random access. Such a file is decoded once, at the first
     `read`, and kept: height x width x bands x bytes per value of host memory until `close` (24 MB
     for a photo of 8 megapixels), and twice that for a moment where rows and columns are swapped.
+    `glnet.raster.spooled` reads large ones in constant memory.
 
     Holds one open file. Not to be shared by threads or processes: each opens its own.
     """

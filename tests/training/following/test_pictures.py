@@ -25,8 +25,7 @@ from glnet.geometry import Size, Window
 from glnet.inference.streaming import Settings
 from glnet.model.checkpoint import Model
 from glnet.model.exchange import Exchange
-from glnet.raster import Raster, open_raster
-from glnet.raster.protocol import Pixels
+from glnet.raster import Masked, Raster, open_raster
 from glnet.training.following.loggers import build_loggers
 from glnet.training.following.pictures import (
     SIDE,
@@ -222,13 +221,13 @@ def test_no_more_than_a_strip_of_a_large_image_is_read_at_once(
     @contextmanager
     def watched(path: Path) -> Iterator[Raster]:
         with open_raster(path) as raster:
-            read = raster.read
+            read = raster.read_masked
 
-            def counted(window: Window) -> Pixels:
+            def counted(window: Window) -> Masked:
                 areas.append(window.size.area)
                 return read(window)
 
-            monkeypatch.setattr(raster, "read", counted)
+            monkeypatch.setattr(raster, "read_masked", counted)
             yield raster
 
     monkeypatch.setattr("glnet.data.sample.open_raster", watched)
