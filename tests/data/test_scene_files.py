@@ -73,7 +73,7 @@ def test_what_gdal_cannot_write_is_told(tmp_path: Path, monkeypatch: pytest.Monk
     def fail(*_: object) -> None:
         raise RasterioIOError("no more room")
 
-    monkeypatch.setattr("glnet.raster.images._create", fail)
+    monkeypatch.setattr("glnet.raster.writing.images._create", fail)
 
     with pytest.raises(OutputError, match=r"scene\.tif could not be written whole: no more room"):
         write_scene_geotiff(tmp_path / "scene.tif", tmp_path / "truth.tif", SMALL)

@@ -3,7 +3,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from glnet.raster.category_names import add_category_names, is_cut_short
+from glnet.raster.writing.category_names import add_category_names, is_cut_short
 
 NAMES = ["soil", "Unkräuter & <mehr>", ""]
 

@@ -14,14 +14,17 @@ from rasterio.enums import Resampling
 
 from glnet.errors import OutputError
 from glnet.geometry import Size
-from glnet.raster import Georeference, LabelWriter, output
-from glnet.raster.formats import Content, add_overviews, copy_as_png
+from glnet.raster import Georeference, LabelWriter
+from glnet.raster.writing import output
+from glnet.raster.writing.formats import Content, add_overviews, copy_as_png
 
 
 def test_a_full_disk_is_told_with_what_is_free(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("glnet.raster.output.shutil.disk_usage", lambda _: SimpleNamespace(free=7))
+    monkeypatch.setattr(
+        "glnet.raster.writing.output.shutil.disk_usage", lambda _: SimpleNamespace(free=7)
+    )
 
     error = output.write_error(tmp_path / "a.tif", "no room")
 
@@ -60,7 +63,7 @@ def test_an_overview_that_is_cut_short_is_noticed(
         with path.open("rb+") as file:
             file.truncate(path.stat().st_size - 500)
 
-    monkeypatch.setattr("glnet.raster.tile_writer.add_overviews", cut)
+    monkeypatch.setattr("glnet.raster.writing.tile_writer.add_overviews", cut)
 
     with pytest.raises(OutputError, match="could not be written whole"):
         _write(tmp_path / "a.tif", labels, cog=cog)
@@ -71,7 +74,7 @@ def test_an_overview_that_is_cut_short_is_noticed(
 def test_overviews_that_are_missing_are_noticed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("glnet.raster.tile_writer.add_overviews", lambda *_: None)
+    monkeypatch.setattr("glnet.raster.writing.tile_writer.add_overviews", lambda *_: None)
 
     with pytest.raises(OutputError, match="it lacks overviews"):
         _write(tmp_path / "a.tif", np.zeros((600, 600), dtype=np.uint8))
@@ -109,7 +112,7 @@ def test_a_sidecar_that_is_lost_or_cut_short_is_noticed(
         else:
             sidecar.write_bytes(rest)
 
-    monkeypatch.setattr("glnet.raster.tile_writer.add_category_names", lose)
+    monkeypatch.setattr("glnet.raster.writing.tile_writer.add_category_names", lose)
 
     with pytest.raises(OutputError, match=message):
         _write(
@@ -131,7 +134,7 @@ def test_a_png_that_is_cut_short_is_noticed(
         with png.open("rb+") as file:
             file.truncate(png.stat().st_size - 12)
 
-    monkeypatch.setattr("glnet.raster.tile_writer.copy_as_png", cut)
+    monkeypatch.setattr("glnet.raster.writing.tile_writer.copy_as_png", cut)
 
     with pytest.raises(OutputError, match="the file is cut short"):
         _write(tmp_path / "a.png", np.zeros((60, 60), dtype=np.uint8))

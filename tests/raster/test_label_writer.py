@@ -190,7 +190,7 @@ def test_a_folder_that_is_closed_to_us_is_refused(tmp_path: Path) -> None:
 def test_a_folder_that_access_denies_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("glnet.raster.output.os.access", lambda *_: False)
+    monkeypatch.setattr("glnet.raster.writing.output.os.access", lambda *_: False)
 
     with pytest.raises(OutputError, match="not writable"):
         LabelWriter(tmp_path / "a.tif", Size(4, 4))

@@ -9,7 +9,7 @@ from PIL import Image
 
 from glnet.errors import GeometryError, OutputError
 from glnet.raster import draw_overlay, to_display, write_picture
-from glnet.raster.output import partial_file, publish
+from glnet.raster.writing.output import partial_file, publish
 
 PICTURE = np.broadcast_to(np.arange(0, 200, 10, dtype=np.uint8)[:, None, None], (20, 30, 3))
 

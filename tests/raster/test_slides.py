@@ -22,7 +22,7 @@ from glnet.raster import (
     shrunk,
 )
 from glnet.raster.gdal import gdal_settings
-from glnet.raster.scanned import on_paper
+from glnet.raster.slides.scanned import on_paper
 from tests.raster.raster_files import noise, smooth_colours, write_tiff
 from tests.raster.slide_files import MPP, TILE, drawn, write_ome, write_svs
 

@@ -18,10 +18,10 @@ from glnet.raster import (
     find_tissue,
     open_slide,
     shrunk,
-    tissue,
     tissue_mask,
 )
-from glnet.raster.tissue import otsu_threshold
+from glnet.raster.slides import tissue
+from glnet.raster.slides.tissue import otsu_threshold
 from tests.raster.slide_files import drawn, write_svs
 
 GLASS, STAIN, PALE = (235, 236, 234), (180, 90, 150), (240, 200, 225)

@@ -24,8 +24,8 @@ from rio_cogeo.cogeo import cog_validate
 from glnet.errors import OutputError
 from glnet.geometry import Size
 from glnet.raster import Georeference, LabelWriter, Palette, ScoreWriter, open_raster
-from glnet.raster.formats import BIGTIFF, overview_factors
 from glnet.raster.gdal import gdal_settings
+from glnet.raster.writing.formats import BIGTIFF, overview_factors
 
 COLORS = [(0, 0, 0), (250, 10, 20), (0, 200, 0)]
 NAMES = ["soil", "crop", "Unkräuter & <mehr>"]
@@ -335,7 +335,7 @@ def test_gdalinfo_sees_probabilities(tmp_path: Path, cog: bool) -> None:
 def test_large_files_are_bigtiffs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cog: bool, setting: str, start: bytes
 ) -> None:
-    monkeypatch.setattr("glnet.raster.formats.BIGTIFF", setting)
+    monkeypatch.setattr("glnet.raster.writing.formats.BIGTIFF", setting)
 
     path = write_labels(tmp_path / "a.tif", random_labels(600, 600), cog=cog)
 

@@ -63,7 +63,7 @@ def test_a_missing_folder_is_refused(tmp_path: Path, name: str) -> None:
 def test_a_folder_that_access_denies_is_refused(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("glnet.raster.output.os.access", lambda *_: False)
+    monkeypatch.setattr("glnet.raster.writing.output.os.access", lambda *_: False)
 
     with pytest.raises(OutputError, match="not writable"):
         PolygonWriter(tmp_path / name, SIZE)

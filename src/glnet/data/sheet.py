@@ -12,8 +12,8 @@ from glnet.data.sample import Sample
 from glnet.errors import OutputError
 from glnet.geometry import Size, Window
 from glnet.raster import draw_overlay, thumbnail, to_display, write_picture
-from glnet.raster.output import check_destination
 from glnet.raster.sheets import CELL, Tile, draw_sheet
+from glnet.raster.writing.output import check_destination
 
 MOST_IMAGES = 24
 

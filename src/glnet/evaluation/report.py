@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from glnet.raster.output import check_destination, partial_file, publish, write_error
+from glnet.raster.writing.output import check_destination, partial_file, publish, write_error
 
 Figures = dict[str, dict[str, float | None]]
 """Values in 0..1 by what they are about ("overall", a city), then by name; None: not defined."""

@@ -27,7 +27,7 @@ from glnet.evaluation.report import Evaluation
 from glnet.evaluation.tables import as_markdown, image_table, tables_of
 from glnet.inference.streaming import Settings
 from glnet.raster import write_picture
-from glnet.raster.output import write_error
+from glnet.raster.writing.output import write_error
 
 PAGE, NUMBERS = "report.md", "report.json"
 

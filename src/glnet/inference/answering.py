@@ -11,7 +11,7 @@ from glnet.geometry import Window, blocks
 from glnet.inference.prediction import LEAST_WEIGHT, Prediction
 from glnet.model.answers import Answer
 from glnet.raster import Raster, encode_scores
-from glnet.raster.scores import SCORE_NODATA
+from glnet.raster.writing.scores import SCORE_NODATA
 
 NODATA_LABEL = IGNORE_INDEX
 """The label of pixels that are no measurements; no class has it."""

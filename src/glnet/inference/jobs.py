@@ -6,10 +6,10 @@ from pathlib import Path
 
 from glnet.errors import ConfigurationError, OutputError
 from glnet.inference.overlay import overlay_beside
-from glnet.raster.labels import LABEL_SUFFIXES
-from glnet.raster.output import check_destination
-from glnet.raster.pictures import PICTURE_FORMATS
-from glnet.raster.scores import SCORE_SUFFIXES
+from glnet.raster.writing.labels import LABEL_SUFFIXES
+from glnet.raster.writing.output import check_destination
+from glnet.raster.writing.pictures import PICTURE_FORMATS
+from glnet.raster.writing.scores import SCORE_SUFFIXES
 from glnet.vector import VECTOR_SUFFIXES
 
 

@@ -26,7 +26,7 @@ from glnet.errors import OutputError
 from glnet.inference.passes import Position
 from glnet.inference.scratch import PatchScores, ScoreFile, ScoreShape, Scratch
 from glnet.model.answers import Answer
-from glnet.raster.output import partial_file, write_error
+from glnet.raster.writing.output import partial_file, write_error
 
 ENDING = ".unfinished"
 JOURNAL, LOCK = "journal.json", "lock"

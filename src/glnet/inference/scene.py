@@ -45,7 +45,7 @@ from glnet.raster import (
     open_raster,
     write_picture,
 )
-from glnet.raster.output import remove_partials_of
+from glnet.raster.writing.output import remove_partials_of
 from glnet.vector import Flavor, PolygonWriter
 
 

@@ -4,12 +4,9 @@ from glnet.raster.areas import AreaBasis, PixelAreas
 from glnet.raster.files import RasterFile, open_raster
 from glnet.raster.forgiving import ForgivingRaster
 from glnet.raster.gdal import CACHE_BYTES
-from glnet.raster.images import image_writer
-from glnet.raster.labels import LABEL_TILE, LabelWriter
 from glnet.raster.memory import ArrayRaster
 from glnet.raster.overlay import draw_overlay, to_display
 from glnet.raster.palettes import Palette
-from glnet.raster.pictures import write_picture
 from glnet.raster.protocol import Georeference, Masked, Raster, Valid
 from glnet.raster.resizing import (
     STRIP_BYTES,
@@ -20,12 +17,15 @@ from glnet.raster.resizing import (
     shrunk,
     thumbnail,
 )
-from glnet.raster.scores import CONFIDENCE, ScoreWriter, encode_scores
-from glnet.raster.slides import SlideRaster, is_slide, open_slide
+from glnet.raster.slides.opening import SlideRaster, is_slide, open_slide
+from glnet.raster.slides.tissue import TissueRaster, find_tissue, tissue_mask
 from glnet.raster.spooling import Access, ReadingCost, reading_cost, spooled
-from glnet.raster.tissue import TissueRaster, find_tissue, tissue_mask
 from glnet.raster.turning import UPRIGHT, Turn, TurnedRaster
 from glnet.raster.views import ExtendedRaster, RasterPart, RasterView
+from glnet.raster.writing.images import image_writer
+from glnet.raster.writing.labels import LABEL_TILE, LabelWriter
+from glnet.raster.writing.pictures import write_picture
+from glnet.raster.writing.scores import CONFIDENCE, ScoreWriter, encode_scores
 
 __all__ = [
     "Raster",

@@ -11,7 +11,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from glnet.errors import CheckpointError, OutputError
-from glnet.raster.output import partial_file, publish, write_error
+from glnet.raster.writing.output import partial_file, publish, write_error
 
 LAST = "last.ckpt"
 BEST = "best.ckpt"

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from glnet.errors import ConfigurationError, OutputError
 from glnet.geometry import Size
-from glnet.raster.labels import check_labels
-from glnet.raster.output import check_destination, publish, write_error
 from glnet.raster.protocol import Georeference
+from glnet.raster.writing.labels import check_labels
+from glnet.raster.writing.output import check_destination, publish, write_error
 from glnet.vector.attributes import Flavor, Legend
 from glnet.vector.components import ComponentFinder, Components, together
 from glnet.vector.placement import Placement, in_degrees, in_map, in_pixels

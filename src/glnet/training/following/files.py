@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from glnet.errors import OutputError
-from glnet.raster.output import partial_file, publish, write_error
+from glnet.raster.writing.output import partial_file, publish, write_error
 
 
 def write_whole(path: Path, content: bytes | str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from glnet.errors import OutputError
-from glnet.raster.output import write_error
+from glnet.raster.writing.output import write_error
 from glnet.training.following.files import make_folder, write_whole
 from glnet.training.following.rounds import COLUMNS, Round, round_of, row_of
 

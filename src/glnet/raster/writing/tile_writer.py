@@ -13,8 +13,10 @@ from rasterio.windows import Window as FileWindow
 
 from glnet.errors import OutputError
 from glnet.geometry import Size, Window
-from glnet.raster.category_names import add_category_names
-from glnet.raster.formats import (
+from glnet.raster.gdal import GDAL_ERRORS, reading_settings, reason
+from glnet.raster.protocol import Georeference
+from glnet.raster.writing.category_names import add_category_names
+from glnet.raster.writing.formats import (
     Content,
     Format,
     add_overviews,
@@ -22,10 +24,13 @@ from glnet.raster.formats import (
     copy_as_png,
     create_geotiff,
 )
-from glnet.raster.gdal import GDAL_ERRORS, reading_settings, reason
-from glnet.raster.output import partial_file, publish, write_error
-from glnet.raster.protocol import Georeference
-from glnet.raster.verification import Checksum, fault_of_geotiff, fault_of_overviews, fault_of_png
+from glnet.raster.writing.output import partial_file, publish, write_error
+from glnet.raster.writing.verification import (
+    Checksum,
+    fault_of_geotiff,
+    fault_of_overviews,
+    fault_of_png,
+)
 
 Bytes = NDArray[np.uint8]
 

@@ -15,7 +15,7 @@ from glnet.raster.gdal import GDAL_ERRORS, gdal_settings, reason
 from glnet.raster.headers import tiff_description
 from glnet.raster.palettes import Palette
 from glnet.raster.protocol import Georeference, Masked, Pixels, require_inside
-from glnet.raster.pyramids import required
+from glnet.raster.slides.pyramids import required
 
 MICROMETRES = {"m": 1e6, "cm": 1e4, "mm": 1e3, "µm": 1.0, "nm": 1e-3}
 """In a unit of length, as OME calls them; its default is the micrometre."""

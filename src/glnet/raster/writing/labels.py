@@ -10,10 +10,10 @@ from rasterio.enums import Resampling
 
 from glnet.errors import OutputError
 from glnet.geometry import Size, Window
-from glnet.raster.formats import PNG_SUFFIX, TIFF_SUFFIXES, Content, Format, tile_side
-from glnet.raster.output import check_destination
 from glnet.raster.protocol import Georeference
-from glnet.raster.tile_writer import TileWriter
+from glnet.raster.writing.formats import PNG_SUFFIX, TIFF_SUFFIXES, Content, Format, tile_side
+from glnet.raster.writing.output import check_destination
+from glnet.raster.writing.tile_writer import TileWriter
 
 LABEL_TILE = tile_side(1)
 """The side of the tiles of a written GeoTIFF."""

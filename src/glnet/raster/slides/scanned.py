@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from glnet.errors import RasterError
 from glnet.geometry import Size, Window
 from glnet.raster.protocol import Georeference, Masked, Pixels, require_inside
-from glnet.raster.pyramids import required
+from glnet.raster.slides.pyramids import required
 
 OPAQUE = 255
 PAPER = 255

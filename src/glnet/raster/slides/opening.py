@@ -9,11 +9,11 @@ from typing import Self
 
 from glnet.errors import RasterError
 from glnet.geometry import Size, Window
-from glnet.raster.ome import OmePyramid, is_ome
 from glnet.raster.protocol import Blocked, Masked, Raster, require_inside
-from glnet.raster.pyramids import Pyramid
 from glnet.raster.resizing import masked_reduced
-from glnet.raster.scanned import ScannedPyramid
+from glnet.raster.slides.ome import OmePyramid, is_ome
+from glnet.raster.slides.pyramids import Pyramid
+from glnet.raster.slides.scanned import ScannedPyramid
 from glnet.raster.views import RasterView
 
 SUFFIXES = frozenset({".svs", ".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".vmu", ".svslide", ".czi"})

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
-from glnet.raster.output import sidecar_of
+from glnet.raster.writing.output import sidecar_of
 
 AUX_SUFFIX = ".aux.xml"
 AUX_ROOT, AUX_BAND = "PAMDataset", "PAMRasterBand"

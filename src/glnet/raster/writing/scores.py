@@ -10,10 +10,10 @@ from rasterio.enums import Resampling
 
 from glnet.errors import OutputError
 from glnet.geometry import Size, Window
-from glnet.raster.formats import TIFF_SUFFIXES, Content, Format
-from glnet.raster.output import check_destination
 from glnet.raster.protocol import Georeference
-from glnet.raster.tile_writer import Bytes, TileWriter
+from glnet.raster.writing.formats import TIFF_SUFFIXES, Content, Format
+from glnet.raster.writing.output import check_destination
+from glnet.raster.writing.tile_writer import Bytes, TileWriter
 
 SCORE_SUFFIXES = TIFF_SUFFIXES
 

@@ -13,8 +13,8 @@ from rasterio.windows import Window as FileWindow
 from glnet.errors import OutputError
 from glnet.geometry import Size, Window
 from glnet.raster.gdal import GDAL_ERRORS, gdal_settings, reason
-from glnet.raster.output import check_destination, partial_file, publish, write_error
 from glnet.raster.protocol import Georeference
+from glnet.raster.writing.output import check_destination, partial_file, publish, write_error
 
 TILE = 256
 """The side of the tiles."""

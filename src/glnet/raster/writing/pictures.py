@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from glnet.errors import OutputError
-from glnet.raster.output import check_destination, partial_file, publish, write_error
+from glnet.raster.writing.output import check_destination, partial_file, publish, write_error
 
 JPEG_QUALITY = 90
 

@@ -10,10 +10,10 @@ from rasterio.io import DatasetReader
 from rasterio.windows import Window as FileWindow
 
 from glnet.geometry import Size, Window, blocks, strips
-from glnet.raster.category_names import is_cut_short
-from glnet.raster.formats import Content, overview_factors
 from glnet.raster.gdal import gdal_settings, open_dataset
 from glnet.raster.protocol import Georeference, Pixels
+from glnet.raster.writing.category_names import is_cut_short
+from glnet.raster.writing.formats import Content, overview_factors
 
 PNG_END = b"IEND\xaeB`\x82"
 """The last chunk of every PNG: its type and checksum; no pixel would miss it."""

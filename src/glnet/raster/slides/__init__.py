@@ -1,0 +1,1 @@
+"""Slides: pictures of glass, kept at several sizes."""
