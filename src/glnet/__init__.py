@@ -30,10 +30,14 @@ if TYPE_CHECKING:
     from glnet.data.check import check_dataset as check_dataset
     from glnet.data.items import from_items as from_items
     from glnet.data.opening import open_dataset as open_dataset
+    from glnet.inference.jobs import Extras as Extras
     from glnet.inference.report import SegmentReport as SegmentReport
+    from glnet.inference.scene import Rules as Rules
     from glnet.inference.segment import segment as segment
     from glnet.inference.segment import segment_file as segment_file
+    from glnet.inference.source import Source as Source
     from glnet.inference.streaming import Settings as Settings
+    from glnet.model.any_network import from_network as from_network
     from glnet.model.checkpoint import Model as Model
     from glnet.model.checkpoint import load_model as load
     from glnet.raster import open_raster as open_raster
@@ -47,7 +51,11 @@ __all__ = [
     "segment",
     "segment_file",
     "Settings",
+    "Source",
+    "Extras",
+    "Rules",
     "SegmentReport",
+    "from_network",
     "Model",
     "open_raster",
     "open_dataset",
@@ -72,6 +80,10 @@ _HOMES = {
     "segment": ("glnet.inference.segment", "segment"),
     "segment_file": ("glnet.inference.segment", "segment_file"),
     "Settings": ("glnet.inference.streaming", "Settings"),
+    "Source": ("glnet.inference.source", "Source"),
+    "Extras": ("glnet.inference.jobs", "Extras"),
+    "Rules": ("glnet.inference.scene", "Rules"),
+    "from_network": ("glnet.model.any_network", "from_network"),
     "SegmentReport": ("glnet.inference.report", "SegmentReport"),
     "Model": ("glnet.model.checkpoint", "Model"),
     "open_raster": ("glnet.raster", "open_raster"),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from glnet.errors import CheckpointError, ConfigurationError, OutputError
-from glnet.inference.jobs import Extras, Job, check_job, plan_jobs
+from glnet.inference.jobs import Extras, Job, check_job, expanded, plan_jobs
 from glnet.inference.report import SegmentFailure, SegmentReport
 from glnet.inference.segment import segment_files
 from glnet.inference.streaming import Settings
@@ -79,6 +79,22 @@ def test_an_image_that_fails_does_not_stop_the_others(
         "failures": [failure.to_dict()],
         "finished_before": [],
     }
+
+
+def test_images_come_by_name_by_pattern_and_out_of_lists(tmp_path: Path) -> None:
+    for name in ("a.tif", "b.tif", "deep/c.tif", "x[1].tif", "1.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "list.txt").write_text("# scenes\nb.tif\n\n/vsizip/a.zip/d.tif\ndeep/*.tif\n")
+
+    found = expanded([tmp_path / "x[1].tif", f"{tmp_path}/**/*.tif"], [tmp_path / "list.txt"])
+
+    names = [str(of).removeprefix(f"{tmp_path}/") for of in found]
+    assert names == ["x[1].tif", "a.tif", "b.tif", "deep/c.tif", "/vsizip/a.zip/d.tif"]
+    with pytest.raises(ConfigurationError, match="no file matches"):
+        expanded([f"{tmp_path}/*.jpg"])
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        expanded([], [tmp_path / "none.txt"])
 
 
 def test_nobody_needs_to_watch(model: Model, images: list[Path], tmp_path: Path) -> None:

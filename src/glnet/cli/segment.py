@@ -13,7 +13,7 @@ from glnet.cli.running import add_memory_options, add_running_options, running_s
 from glnet.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from glnet.inference.report import SegmentFailure, SegmentReport
+    from glnet.inference.report import SegmentBatch, SegmentFailure, SegmentReport
 
 
 def build_parser() -> ArgumentParser:
@@ -23,7 +23,19 @@ def build_parser() -> ArgumentParser:
         description="Label every pixel of images of any size. A label map has its image's size and "
         "georeferencing, and the number of a class at every pixel.",
     )
-    parser.add_argument("images", nargs="+", metavar="IMAGE", help="GeoTIFF, JPEG, PNG, JP2, ...")
+    parser.add_argument(
+        "images",
+        nargs="*",
+        metavar="IMAGE",
+        help="GeoTIFF, JPEG, PNG, JP2, SVS, ..., or patterns such as 'scenes/**/*.tif'",
+    )
+    parser.add_argument(
+        "--list",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="a text file that names images or patterns, one in every line",
+    )
     parser.add_argument("--model", required=True, metavar="MODEL", help="the model's folder")
     parser.add_argument(
         "--output",
@@ -129,12 +141,13 @@ def run(options: Namespace) -> int:
     """Segment the images; 1 if one of them could not be."""
     # These import torch.
     from glnet.inference.blending import Blending  # noqa: PLC0415
-    from glnet.inference.jobs import Extras  # noqa: PLC0415
+    from glnet.inference.jobs import Extras, expanded  # noqa: PLC0415
     from glnet.inference.regions import RegionRule  # noqa: PLC0415
     from glnet.inference.scene import Rules  # noqa: PLC0415
     from glnet.inference.segment import segment_files  # noqa: PLC0415
     from glnet.inference.source import Source  # noqa: PLC0415
 
+    images = expanded(options.images, options.list)
     blending: Blending | None = options.blending
     settings = replace(
         running_settings(options),
@@ -144,7 +157,7 @@ def run(options: Namespace) -> int:
     )
     with closing(_Display(is_quiet=options.json)) as display:
         batch = segment_files(
-            options.images,
+            images,
             options.output,
             options.model,
             settings,
@@ -168,6 +181,8 @@ def run(options: Namespace) -> int:
         )
     if options.json:
         say_json(batch.to_dict())
+    elif len(images) > 1:
+        say(summary(batch))
     return 1 if batch.failures else 0
 
 
@@ -243,6 +258,16 @@ def closing_line(report: "SegmentReport") -> str:
     if report.peak_device_bytes is not None:
         parts.append(f"on the GPU {in_binary_units(report.peak_device_bytes)}")
     return ", ".join(parts)
+
+
+def summary(batch: "SegmentBatch") -> str:
+    """What became of several images, and which of them failed."""
+    parts = [f"{len(batch.reports)} segmented"]
+    if batch.finished_before:
+        parts.append(f"{len(batch.finished_before)} finished before")
+    lines = [f"{len(batch.failures)} failed:"] if batch.failures else []
+    lines += [f"  {of.error}" for of in batch.failures]
+    return "\n".join([", ".join([*parts, *lines[:1]]), *lines[1:]])
 
 
 def class_lines(report: "SegmentReport") -> list[str]:

@@ -6,6 +6,7 @@ import torch
 
 from glnet.errors import CollapseError
 from glnet.inference.settings import Settings
+from glnet.model.any_network import PatchNetwork
 from glnet.model.checkpoint import Model, StoredModel, load_model
 from glnet.model.collapse import CollapsedForm, collapse
 from glnet.model.compiling import Compiling
@@ -65,7 +66,7 @@ def _form_of(model: Model | StoredModel, settings: Settings) -> tuple[Form, str 
     device, dtype = settings.device, dtype_of(settings)
     known, part = (model.model, model.part) if isinstance(model, StoredModel) else (model, None)
     because = None
-    if settings.collapse:
+    if settings.collapse and not isinstance(known.network, PatchNetwork):
         try:
             form = collapse(
                 known.network, known.bands, device, dtype, part, keeps=settings.keeps_weights

@@ -1,11 +1,13 @@
 """Which image goes where, settled before any work is done."""
 
+import glob
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from glnet.errors import ConfigurationError, OutputError
 from glnet.inference.overlay import overlay_beside
+from glnet.raster.gdal import VIRTUAL_PREFIX
 from glnet.raster.writing.labels import LABEL_SUFFIXES
 from glnet.raster.writing.output import check_destination
 from glnet.raster.writing.pictures import PICTURE_FORMATS
@@ -108,6 +110,46 @@ def plan_jobs(images: Sequence[str | Path], output: str | Path, extras: Extras) 
     if not is_file:
         _require_folder(output)
     return jobs
+
+
+def expanded(images: Sequence[str | Path], lists: Sequence[str | Path] = ()) -> list[str | Path]:
+    """Images by name, by pattern (``scenes/**/*.tif``, in alphabetical order), and out of lists.
+
+    Args:
+        images: Files, or patterns where there is no file of that name.
+        lists: Text files with a name or pattern in every line; relative ones are meant from where
+            the list lies, empty lines and those that begin with ``#`` are left out.
+
+    Raises:
+        ConfigurationError: If a pattern matches nothing, or a list cannot be read.
+    """
+    names = list(images)
+    for path in lists:
+        try:
+            lines = Path(path).read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigurationError(f"the list {path} cannot be read: {error}") from error
+        stripped = (line.strip() for line in lines)
+        names += [_from(path, line) for line in stripped if line and not line.startswith("#")]
+    found: dict[str, str | Path] = {}
+    for name in names:
+        for match in _matching(name):
+            found.setdefault(str(match), match)
+    return list(found.values())
+
+
+def _from(path: str | Path, line: str) -> str:
+    return line if line.startswith(VIRTUAL_PREFIX) else str(Path(path).parent / line)
+
+
+def _matching(name: str | Path) -> list[str | Path]:
+    if not glob.has_magic(str(name)) or Path(name).exists():
+        return [name]
+    # pathlib takes no pattern that begins at the root.
+    matches: list[str | Path] = [*sorted(glob.glob(str(name), recursive=True))]  # noqa: PTH207
+    if not matches:
+        raise ConfigurationError(f"no file matches the pattern {name}")
+    return matches
 
 
 def job_of(image: str | Path, output: Path, extras: Extras) -> Job:
