@@ -176,25 +176,33 @@ def test_a_window_is_a_part_of_the_whole() -> None:
 def test_scratch_is_given_back_when_a_later_way_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     closed: list[int] = []
     made: list[int] = []
-    close, build = scratch.Scratch.close, scratch.Scratch.__init__
+    close, build, section = (
+        getattr(scratch.ScoreFile, name) for name in ("close", "__init__", "section")
+    )
 
-    def building(self: scratch.Scratch, *of: Any) -> None:  # noqa: ANN401
-        if len(made) == 2:
-            raise KeyboardInterrupt
+    def building(self: scratch.ScoreFile, *of: Any) -> None:  # noqa: ANN401
         made.append(id(self))
         build(self, *of)
 
-    def closing(self: scratch.Scratch) -> None:
+    def failing(self: scratch.ScoreFile, unit: int, *of: Any) -> scratch.Scratch:  # noqa: ANN401
+        if unit == 2:
+            raise KeyboardInterrupt
+        found: scratch.Scratch = section(self, unit, *of)
+        return found
+
+    def closing(self: scratch.ScoreFile) -> None:
         closed.append(id(self))
         close(self)
 
-    monkeypatch.setattr(scratch.Scratch, "__init__", building)
-    monkeypatch.setattr(scratch.Scratch, "close", closing)
+    monkeypatch.setattr(scratch.ScoreFile, "__init__", building)
+    monkeypatch.setattr(scratch.ScoreFile, "section", failing)
+    monkeypatch.setattr(scratch.ScoreFile, "close", closing)
 
     with pytest.raises(KeyboardInterrupt):
         predict(tiny_model(), raster(64, 64), Settings(turns="quarters"))
 
-    assert sorted(closed) == sorted(made)
+    assert made
+    assert closed == made
 
 
 def test_progress_says_which_way_is_at_hand() -> None:

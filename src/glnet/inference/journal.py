@@ -12,6 +12,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -245,9 +246,12 @@ class Journal:
             OutputError: If the disk is full; what was noted before is still good.
         """
         begin = time.monotonic()
-        if not must and begin < self._next_note:
+        # A short run leaves nothing: where nothing is noted yet, nothing has to be kept up with.
+        if begin < self._next_note and not (must and self.has_notes):
             return
         before, position = self._sums, self._units[unit].position
+        if position.phase == "global part" and not sums and before is None:
+            return  # Without sums, nobody could go on from here.
         try:
             scores.flush()
             self._sums = None
@@ -286,7 +290,8 @@ class Journal:
             found: NDArray[np.float32] = np.load(path, allow_pickle=False)
             return found
         made = make()
-        with partial_file(path) as partial:
+        # It only saves time: where there is no room for it, it is made again.
+        with suppress(OSError), partial_file(path) as partial:
             with partial.open("wb") as file:
                 np.save(file, made)
             partial.replace(path)
