@@ -9,6 +9,7 @@ from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveInt
 
 from glnet.cli.console import ProgressDisplay, complain, in_binary_units, say, say_json
+from glnet.cli.parsing import UsageError
 from glnet.cli.running import add_memory_options, add_running_options, running_settings
 from glnet.errors import ConfigurationError
 
@@ -138,7 +139,13 @@ def _add_context_options(parser: ArgumentParser) -> None:
 
 
 def run(options: Namespace) -> int:
-    """Segment the images; 1 if one of them could not be."""
+    """Segment the images; 1 if one of them could not be.
+
+    Raises:
+        UsageError: If no images are named.
+    """
+    if not (options.images or options.list):
+        raise UsageError("expected an IMAGE, or --list with a file that names some")
     # These import torch.
     from glnet.inference.blending import Blending  # noqa: PLC0415
     from glnet.inference.jobs import Extras, expanded  # noqa: PLC0415
