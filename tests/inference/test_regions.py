@@ -25,10 +25,10 @@ EXTENT = TrainingExtent(smallest=Size(100, 100), largest=Size(200, 300))
     ("size", "rule", "number", "why"),
     [
         (Size(400, 600), RegionRule(), 1, "whole image; its sides are at most 2 times those of"),
-        (Size(401, 300), RegionRule(), 3, "3 regions of 200x300"),
-        (Size(4, 700), RegionRule(), 3, "3 regions of 4x300"),
+        (Size(401, 300), RegionRule(), 2, "2 regions of 209x300"),
+        (Size(4, 700), RegionRule(), 2, "2 regions of 4x352"),
         (Size(401, 300), RegionRule("whole"), 1, "whole image, as asked for"),
-        (Size(250, 300), RegionRule("region"), 2, "2 regions of 200x300"),
+        (Size(300, 300), RegionRule("region"), 2, "2 regions of 158x300"),
         (Size(200, 300), RegionRule("region"), 1, "whole image, which is one region"),
         (Size(200, 300), RegionRule(side=150, overlap=0), 4, "4 regions of 150x150 (as asked for)"),
     ],
@@ -42,6 +42,19 @@ def test_regions_follow_from_the_training_and_from_what_is_asked(
 
     assert len(found.grid) == number
     assert found.why.startswith(why)
+
+
+@given(st.integers(1, 5000), st.integers(1, 5000))
+def test_regions_cover_the_raster_with_little_more_than_itself(height: int, width: int) -> None:
+    config = tiny_model(training_extent=EXTENT).config
+
+    grid = regions_of(Size(height, width), config, RegionRule("region")).grid
+
+    # The mean of neighbouring numbers of regions is at most that of one and two.
+    assert grid.patch.height <= 1.5 * 200
+    assert grid.patch.width <= 1.5 * 300
+    covered = sum(of.size.area for of in grid)
+    assert covered <= 1.5 * height * width or min(grid.patch.height, grid.patch.width) < 100
 
 
 def test_without_a_training_the_whole_image_is_seen() -> None:

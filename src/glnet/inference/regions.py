@@ -6,6 +6,7 @@ images of the training, each a whole raster to the network; where they overlap t
 """
 
 from dataclasses import dataclass
+from math import ceil, log
 from typing import Literal
 
 from glnet.errors import ConfigurationError
@@ -33,7 +34,8 @@ class RegionRule:
 
     Attributes:
         context: What the global branch sees at once.
-        side: Of a region, in pixels; by default the sides of the largest image of the training.
+        side: Of a region, in pixels; by default the sides of the largest image of the training, or
+            a little more or less, so that a whole number of regions fits.
         overlap: Least overlap of neighbouring regions, in pixels; `OVERLAP_SHARE` by default.
 
     Raises:
@@ -96,10 +98,16 @@ def regions_of(raster: Size, config: ModelConfig, rule: RegionRule) -> Regions:
             f"training ({wanted})",
         )
     fitted = Size(min(raster.height, wanted.height), min(raster.width, wanted.width))
-    grid = patch_grid(raster, fitted, _overlap(fitted, config, rule), GridRule.EXACT)
+    overlap = _overlap(fitted, config, rule)
+    if rule.side is None:
+        fitted = Size(
+            _even_side(raster.height, fitted.height, overlap),
+            _even_side(raster.width, fitted.width, overlap),
+        )
+    grid = patch_grid(raster, fitted, overlap, GridRule.EXACT)
     if len(grid) == 1:
         return Regions(_one(raster), "whole image, which is one region")
-    source = "as asked for" if rule.side is not None else "the largest image of the training"
+    source = "as asked for" if rule.side is not None else f"the training's images: {wanted}"
     return Regions(grid, f"{len(grid)} regions of {fitted} ({source})")
 
 
@@ -107,6 +115,18 @@ def _region_size(config: ModelConfig, rule: RegionRule) -> Size | None:
     if rule.side is not None:
         return Size(rule.side, rule.side)
     return None if config.training_extent is None else config.training_extent.largest
+
+
+def _even_side(length: int, side: int, overlap: int) -> int:
+    """The side nearest to the wanted one of which a whole number, just overlapping, fits a length.
+
+    Otherwise 5000 pixels would take three regions of 2448, twice the work of two of 2577.
+    """
+    if length <= side:
+        return length
+    most = ceil((length - overlap) / (side - overlap))
+    sides = (ceil((length + (n - 1) * overlap) / n) for n in (max(1, most - 1), most))
+    return min(sides, key=lambda found: abs(log(found / side)))
 
 
 def _is_beyond(raster: Size, extent: Size) -> bool:
