@@ -26,9 +26,9 @@ from glnet.inference.host_memory import program_bytes
 from glnet.inference.jobs import Extras
 from glnet.inference.machine import peak_host_bytes
 from glnet.inference.regions import RegionRule
-from glnet.inference.scene import Rules
 from glnet.inference.segment import segment_file
 from glnet.inference.settings import Settings
+from glnet.inference.starting import Rules
 from glnet.model.checkpoint import new_model, open_model, save_model
 from glnet.model.config import Architecture, Framing, ModelConfig, TrainingExtent
 from glnet.raster.gdal import gdal_settings

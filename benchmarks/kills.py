@@ -21,12 +21,12 @@ import torch
 
 from benchmarks.any_size import _draw, _save
 from benchmarks.common import heading, natural, paragraph, table, write_result
-from glnet.inference import journal
+from glnet.inference import journal, score_files
 from glnet.inference.jobs import Extras
 from glnet.inference.regions import RegionRule
-from glnet.inference.scene import Rules
 from glnet.inference.segment import segment_file
 from glnet.inference.settings import Settings
+from glnet.inference.starting import Rules
 
 WAYS = {
     "whole image": Settings(patch_batch=2, regions=RegionRule("whole")),
@@ -46,7 +46,7 @@ def main() -> None:
     journal.SECONDS_BETWEEN_NOTES = 0.1
     journal.PAUSE_SHARE = 1
     # So that scores overwrite others while they move.
-    journal.SPARE_BYTES = 1 << 20
+    score_files.SPARE_BYTES = 1 << 20
     chance, rows = random.Random(0), []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

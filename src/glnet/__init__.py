@@ -32,10 +32,10 @@ if TYPE_CHECKING:
     from glnet.data.opening import open_dataset as open_dataset
     from glnet.inference.jobs import Extras as Extras
     from glnet.inference.report import SegmentReport as SegmentReport
-    from glnet.inference.scene import Rules as Rules
     from glnet.inference.segment import segment as segment
     from glnet.inference.segment import segment_file as segment_file
     from glnet.inference.source import Source as Source
+    from glnet.inference.starting import Rules as Rules
     from glnet.inference.streaming import Settings as Settings
     from glnet.model.any_network import from_network as from_network
     from glnet.model.checkpoint import Model as Model
@@ -82,7 +82,7 @@ _HOMES = {
     "Settings": ("glnet.inference.streaming", "Settings"),
     "Source": ("glnet.inference.source", "Source"),
     "Extras": ("glnet.inference.jobs", "Extras"),
-    "Rules": ("glnet.inference.scene", "Rules"),
+    "Rules": ("glnet.inference.starting", "Rules"),
     "from_network": ("glnet.model.any_network", "from_network"),
     "SegmentReport": ("glnet.inference.report", "SegmentReport"),
     "Model": ("glnet.model.checkpoint", "Model"),

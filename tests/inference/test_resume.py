@@ -10,13 +10,13 @@ import pytest
 import torch
 
 from glnet.errors import OutputError, RasterError
-from glnet.inference import journal, scene
+from glnet.inference import journal, scene, score_files
 from glnet.inference.jobs import Extras
 from glnet.inference.regions import RegionRule
-from glnet.inference.scene import Rules
 from glnet.inference.scratch import ScoreFile
 from glnet.inference.segment import segment_file, segment_files
 from glnet.inference.settings import Settings
+from glnet.inference.starting import Rules
 from glnet.inference.streaming import predict
 from glnet.model.checkpoint import Model
 from tests.inference.pictures import picture
@@ -70,7 +70,7 @@ def test_a_run_goes_on_wherever_it_was_stopped(
 ) -> None:
     model = tiny_model(architecture)
     # So few that moved scores overwrite others soon.
-    monkeypatch.setattr(journal, "SPARE_BYTES", 1)
+    monkeypatch.setattr(score_files, "SPARE_BYTES", 1)
     _run(image, tmp_path / "whole.tif", model, how)
     expected = (tmp_path / "whole.tif").read_bytes()
     output, stops = tmp_path / "b.tif", 0
@@ -154,6 +154,17 @@ def test_a_run_that_was_another_one_is_refused_with_what_differs(
 
     assert (left / journal.JOURNAL).is_file()
     assert not output.exists()
+
+
+def test_another_number_of_threads_would_round_otherwise(
+    image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "b.tif"
+    _stopped(image, output)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 99)
+
+    with pytest.raises(OutputError, match=r"number of threads was .*, is 99"):
+        _run(image, output, tiny_model(), ROOMY, rules=RESUMED)
 
 
 def test_damaged_notes_are_refused_in_one_line(image: Path, tmp_path: Path) -> None:

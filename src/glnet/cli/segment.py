@@ -150,9 +150,9 @@ def run(options: Namespace) -> int:
     from glnet.inference.blending import Blending  # noqa: PLC0415
     from glnet.inference.jobs import Extras, expanded  # noqa: PLC0415
     from glnet.inference.regions import RegionRule  # noqa: PLC0415
-    from glnet.inference.scene import Rules  # noqa: PLC0415
     from glnet.inference.segment import segment_files  # noqa: PLC0415
     from glnet.inference.source import Source  # noqa: PLC0415
+    from glnet.inference.starting import Rules  # noqa: PLC0415
 
     images = expanded(options.images, options.list)
     blending: Blending | None = options.blending

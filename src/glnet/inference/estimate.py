@@ -28,11 +28,11 @@ from glnet.inference.host_memory import (
     reading_bytes,
     writing_bytes,
 )
-from glnet.inference.journal import score_bytes
 from glnet.inference.live_bytes import LiveBytes, uncollected
 from glnet.inference.passes import Passes, SeenPatches
 from glnet.inference.prediction import TURNS, Prediction, Region, View
 from glnet.inference.regions import regions_of
+from glnet.inference.score_files import score_bytes
 from glnet.inference.settings import Settings
 from glnet.inference.streaming import blending_of
 from glnet.model.answers import Answer

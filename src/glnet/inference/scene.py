@@ -1,22 +1,20 @@
 """One image on disk becomes its results: checked, predicted, written, resumable all the while."""
 
-import shutil
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import astuple, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
-import glnet
-from glnet.errors import OutputError, RasterError
-from glnet.geometry import Size, Window, blocks, strips
+from glnet.errors import RasterError
+from glnet.geometry import Window, blocks, strips
 from glnet.inference.answering import NODATA_LABEL, Answered, Answerer, Wanted
 from glnet.inference.forming import Formed
 from glnet.inference.host_memory import POLYGON_BYTES, Beside
 from glnet.inference.jobs import Job, check_job
-from glnet.inference.journal import Journal, score_bytes, unfinished_beside
+from glnet.inference.journal import Journal, unfinished_beside
 from glnet.inference.machine import (
     explained_memory,
     forget_peak_device_bytes,
@@ -25,14 +23,14 @@ from glnet.inference.machine import (
 )
 from glnet.inference.overlapping import made_ahead
 from glnet.inference.overlay import overlay_bytes
-from glnet.inference.pixels import LEAST_SIDE
-from glnet.inference.prediction import TURNS, strip_height
+from glnet.inference.prediction import strip_height
 from glnet.inference.predictor import Predictor
 from glnet.inference.regions import Regions, regions_of
 from glnet.inference.report import SegmentReport
 from glnet.inference.scratch import in_mib
 from glnet.inference.settings import Progress, Settings
 from glnet.inference.source import AS_IT_IS, Opened, Source, opened
+from glnet.inference.starting import Rules, facts_of, identity_of, opened_journal, require_room
 from glnet.inference.streaming import Prediction, answers_of, blending_of, predict
 from glnet.inference.tally import Tally
 from glnet.raster import (
@@ -40,26 +38,11 @@ from glnet.raster import (
     LABEL_TILE,
     LabelWriter,
     Palette,
-    Raster,
     ScoreWriter,
     open_raster,
     write_picture,
 )
-from glnet.raster.writing.output import remove_partials_of
 from glnet.vector import Flavor, PolygonWriter
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rules:
-    """What may happen to files that are there already.
-
-    Attributes:
-        overwrite: Whether results that are there are replaced, and an unfinished run forgotten.
-        resume: Whether an unfinished run goes on.
-    """
-
-    overwrite: bool = False
-    resume: bool = False
 
 
 def segment_scene(
@@ -93,7 +76,7 @@ def segment_scene(
     with explained_memory(str(job.image), predictor.settings), ExitStack() as files:
         # What is there of a run that is resumed is its own.
         check_job(job, overwrite=rules.overwrite or is_own)
-        identity = _identity(job.image)
+        identity = identity_of(job.image)
         framing = predictor.model.config.framing
         image = files.enter_context(
             opened(
@@ -109,12 +92,12 @@ def segment_scene(
         settings, formed = predictor.fitted(raster, beside)
         regions = regions_of(raster.size, predictor.model.config, settings.regions)
         facts = {
-            **_facts(job, raster, identity, predictor, settings, regions),
+            **facts_of(job, raster, identity, predictor, settings, regions),
             **source.facts(),
         }
-        journal, was_resumed = _opened_journal(job, facts, settings, rules)
+        journal, was_resumed = opened_journal(job, facts, settings, rules)
         try:
-            scratch = _require_room(journal, raster, predictor, settings, regions)
+            scratch = require_room(journal, raster, predictor, settings, regions)
             announce(
                 f"{'goes on; ' if was_resumed else ''}{regions.why}; scores take "
                 f"{in_mib(scratch)} of {journal.scores_folder} meanwhile"
@@ -165,7 +148,7 @@ class _Scene:
         progress: Progress,
         identity: Mapping[str, object],
     ) -> Tally:
-        """Predict and write; results appear if the image is what it was (`_identity`)."""
+        """Predict and write; results appear if the image is what it was (`identity_of`)."""
         job, raster, model = self._job, self._raster, self._model
         # Made now, as it finds out what is missing.
         polygons = None if job.vector is None else self._polygon_writer(job.vector, rules.overwrite)
@@ -185,7 +168,7 @@ class _Scene:
                     progress("writing", number, tiles)
             if sum(of.size.area for of in self._image.damaged) == raster.size.area:
                 raise RasterError(f"{job.image} cannot be read anywhere; it may be damaged or gone")
-            if _identity(job.image) != identity:
+            if identity_of(job.image) != identity:
                 raise RasterError(
                     f"{job.image} has changed while it was read; segment it again once it is whole"
                 )
@@ -323,37 +306,6 @@ def _beside(job: Job, image: Opened, classes: int) -> Beside:
     return Beside(max(tiles, polygons, picture, image.decoder_bytes))
 
 
-def _require_room(
-    journal: Journal, raster: Raster, predictor: Predictor, settings: Settings, regions: Regions
-) -> int:
-    """About how much scratch space this run takes; refuses to start without it.
-
-    Raises:
-        OutputError: If the disk has less.
-    """
-    model, ways = predictor.model, len(TURNS[settings.turns])
-    grid = model.config.framing.grid(
-        Size(*(max(LEAST_SIDE, side) for side in astuple(regions.grid.patch)))
-    )
-    cells = -(-model.config.framing.patch_size // 4) + 1
-    needed = score_bytes(
-        answers_of(model)[-1],
-        len(regions.grid) * ways,
-        len(grid),
-        settings.patch_batch,
-        (model.num_classes, cells, cells),
-    )
-    free = shutil.disk_usage(journal.scores_folder).free
-    there = sum(of.stat().st_size for of in journal.scores_folder.glob("scores-*.bin"))
-    if needed > free + there:
-        raise OutputError(
-            f"{raster.name} needs about {in_mib(needed)} of scratch space in "
-            f"{journal.scores_folder.parent}, {in_mib(free)} are free; make room, or name another "
-            "folder (--scratch)"
-        )
-    return needed
-
-
 def _damage(windows: list[Window]) -> str | None:
     """What could not be read, with the first places."""
     if not windows:
@@ -367,71 +319,3 @@ def _damage(windows: list[Window]) -> str | None:
 
 def _name(path: Path | None) -> str | None:
     return None if path is None else str(path)
-
-
-def _opened_journal(
-    job: Job,
-    facts: Mapping[str, object],
-    settings: Settings,
-    rules: Rules,
-) -> tuple[Journal, bool]:
-    """The journal of this run, and whether it goes on from an unfinished one.
-
-    Raises:
-        OutputError: If there is one that may be neither resumed nor forgotten, or another process
-            works on it.
-    """
-    journal = Journal(job.output.absolute(), facts, settings.scratch)
-    try:
-        for result in job.results:
-            remove_partials_of(result.absolute())
-        if not journal.has_notes or (rules.overwrite and not rules.resume):
-            journal.start()
-            return journal, False
-        if not rules.resume:
-            raise OutputError(
-                f"{journal.folder} holds an unfinished run of {job.output}; go on with --resume, "
-                "or start again with --overwrite"
-            )
-        journal.resume()
-    except BaseException:
-        journal.leave()
-        raise
-    return journal, True
-
-
-def _identity(image: str | Path) -> dict[str, object]:
-    """What changes when an image file does; nothing is known of files on servers."""
-    path = Path(image)
-    if not path.is_file():
-        return {}
-    status = path.stat()
-    return {"image's bytes": status.st_size, "image's time of change": status.st_mtime_ns}
-
-
-def _facts(
-    job: Job,
-    raster: Raster,
-    identity: Mapping[str, object],
-    predictor: Predictor,
-    settings: Settings,
-    regions: Regions,
-) -> dict[str, object]:
-    """What a run depends on, by names that go into a message."""
-    grid = regions.grid
-    return {
-        "version of glnet": glnet.__version__,
-        "version of torch": torch.__version__,
-        "image": str(Path(job.image).absolute()),
-        **identity,
-        "image's size": str(raster.size),
-        "number of bands": raster.bands,
-        "model": predictor.digest(),
-        "device": settings.device,
-        "precision": settings.precision,
-        "patch batch": settings.patch_batch,
-        "test-time augmentation": settings.turns,
-        "form": settings.collapse,
-        "blending": blending_of(predictor.model.config, settings),
-        "regions": [list(grid.rows), list(grid.columns), str(grid.patch)],
-    }

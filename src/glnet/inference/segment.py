@@ -23,9 +23,10 @@ from glnet.inference.report import (
     Unwatched,
     Watcher,
 )
-from glnet.inference.scene import Rules, is_finished, segment_scene
+from glnet.inference.scene import is_finished, segment_scene
 from glnet.inference.settings import Precision, Progress, Settings, quiet
 from glnet.inference.source import AS_IT_IS, Source
+from glnet.inference.starting import Rules
 from glnet.inference.streaming import answers_of, predict
 from glnet.model.checkpoint import Model
 from glnet.raster import ArrayRaster, Raster, open_raster

@@ -17,12 +17,13 @@ from torch import Tensor
 from glnet.geometry import PatchGrid, Window
 from glnet.inference.blending import Blending, weights_of
 from glnet.inference.forming import dtype_of, form_of
-from glnet.inference.journal import Journal, Scores, UnitLog
+from glnet.inference.journal import Journal, UnitLog
 from glnet.inference.machine import resolved
 from glnet.inference.passes import Passes, Position, SeenPatches
 from glnet.inference.pixels import framed, normalized, read_patch, read_thumbnail, require_bands
 from glnet.inference.prediction import TURNS, Prediction, Region, View
 from glnet.inference.regions import regions_of
+from glnet.inference.score_files import Scores
 from glnet.inference.scratch import NoScores, PatchScores, Scratch
 from glnet.inference.settings import Precision, Progress, Settings, quiet
 from glnet.model.answers import Answer
