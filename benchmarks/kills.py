@@ -19,7 +19,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.any_size import _draw, _save
+from benchmarks.any_size import _draw, small_model
 from benchmarks.common import heading, natural, paragraph, table, write_result
 from glnet.inference import journal, score_files
 from glnet.inference.jobs import Extras
@@ -27,6 +27,7 @@ from glnet.inference.regions import RegionRule
 from glnet.inference.segment import segment_file
 from glnet.inference.settings import Settings
 from glnet.inference.starting import Rules
+from glnet.model.checkpoint import save_model
 
 WAYS = {
     "whole image": Settings(patch_batch=2, regions=RegionRule("whole")),
@@ -50,7 +51,7 @@ def main() -> None:
     chance, rows = random.Random(0), []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        _save(folder / "model")
+        save_model(small_model(), folder / "model")
         _draw(folder / "scene.tif", options.side)
         for way, settings in WAYS.items():
             rows.append([way, *_trials(folder, settings, options, chance)])

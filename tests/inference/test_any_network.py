@@ -51,6 +51,22 @@ def test_stride_averages_logits() -> None:
     assert np.mean(labels[2::4, 2::4] == pixels.argmax(axis=2)[2::4, 2::4]) > 0.95
 
 
+@pytest.mark.parametrize("stride", [1, 2, 4])
+def test_the_room_that_scores_take_is_told_before(tmp_path: Path, stride: int) -> None:
+    image = write_tiff(tmp_path / "a.tif", np.moveaxis(picture(200, 260), 2, 0))
+    model = _model(Brightest(), patch_size=128, overlap=32, stride=stride)
+    taken: list[int] = []
+
+    def looking(phase: str, done: int, total: int) -> None:
+        if phase == "patches" and done == total:
+            files = (tmp_path / "b.tif.unfinished").glob("scores-*")
+            taken.append(sum(of.stat().st_size for of in files))
+
+    report = glnet.segment_file(image, tmp_path / "b.tif", model, Settings(), progress=looking)
+
+    assert taken[0] <= report.scratch_bytes <= 1.2 * taken[0]
+
+
 def test_a_network_of_torchvision_segments_a_file_and_is_resumed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

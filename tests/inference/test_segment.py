@@ -25,6 +25,7 @@ from glnet.inference.streaming import Prediction, Settings
 from glnet.model.checkpoint import Model, save_model
 from glnet.model.fpn import FPN
 from glnet.raster import Palette, open_raster
+from glnet.raster.gdal import gdal_settings
 from tests.inference.pictures import picture
 from tests.model.tiny import tiny_model
 from tests.raster.raster_files import read_all, write_tiff
@@ -168,6 +169,22 @@ def test_the_report_tells_what_was_done(model: Model, scene: Path, tmp_path: Pat
     assert report.overlay is None
     assert report.peak_device_bytes is None
     assert report.to_dict()["output"] == str(tmp_path / "labels.tif")
+
+
+def test_the_report_tells_of_which_overview_the_thumbnail_was_made(
+    model: Model, tmp_path: Path
+) -> None:
+    side = model.config.framing.thumbnail_size * 8
+    pixels = np.random.default_rng(0).integers(1, 255, (3, side, side), dtype=np.uint8)
+    image = write_tiff(tmp_path / "a.tif", pixels)
+
+    without = segment_file(image, tmp_path / "b.tif", model, Settings())
+    with gdal_settings(), rasterio.open(image, "r+") as file:
+        file.build_overviews([2, 4])
+    told = segment_file(image, tmp_path / "c.tif", model, Settings())
+
+    assert without.thumbnail == "all pixels"
+    assert told.thumbnail == "the file's overview, 2 times smaller"
 
 
 def test_progress_runs_through_patches_and_rows(model: Model, scene: Path, tmp_path: Path) -> None:

@@ -149,11 +149,13 @@ def run(options: Namespace) -> int:
     # These import torch.
     from glnet.inference.blending import Blending  # noqa: PLC0415
     from glnet.inference.jobs import Extras, expanded  # noqa: PLC0415
+    from glnet.inference.machine import share_one_heap  # noqa: PLC0415
     from glnet.inference.regions import RegionRule  # noqa: PLC0415
     from glnet.inference.segment import segment_files  # noqa: PLC0415
     from glnet.inference.source import Source  # noqa: PLC0415
     from glnet.inference.starting import Rules  # noqa: PLC0415
 
+    share_one_heap()
     images = expanded(options.images, options.list)
     blending: Blending | None = options.blending
     settings = replace(
@@ -232,7 +234,7 @@ class _Display:
         self.close()
         if not self._is_quiet:
             say(closing_line(report))
-            say(f"context: {report.context}")
+            say(context_line(report))
             for line in class_lines(report):
                 say(line)
             if report.note is not None:
@@ -265,6 +267,12 @@ def closing_line(report: "SegmentReport") -> str:
     if report.peak_device_bytes is not None:
         parts.append(f"on the GPU {in_binary_units(report.peak_device_bytes)}")
     return ", ".join(parts)
+
+
+def context_line(report: "SegmentReport") -> str:
+    """What the global branch saw."""
+    thumbnail = "" if report.thumbnail is None else f"; thumbnail of {report.thumbnail}"
+    return f"context: {report.context}{thumbnail}"
 
 
 def summary(batch: "SegmentBatch") -> str:

@@ -1,8 +1,9 @@
 """The machine that a prediction runs on: its devices, their memory, and where that ends."""
 
+import ctypes
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import get_args
@@ -15,6 +16,9 @@ from glnet.inference.settings import Precision, Settings
 PROCESS_STATUS = Path("/proc/self/status")
 PEAK_LINE, PRESENT_LINE = "VmHWM:", "VmRSS:"
 """The lines of it that have the most memory this process ever held, and what it holds, in KiB."""
+
+MOST_HEAPS = -8
+"""glibc's name for that parameter of ``mallopt`` (M_ARENA_MAX in malloc.h)."""
 
 MOUNTS = Path("/proc/mounts")
 """What is mounted: device, folder, kind of file system, ..."""
@@ -176,6 +180,17 @@ def resident_host_bytes() -> int | None:
     """The memory that this process holds; None where the system does not tell."""
     told = _told_bytes(PRESENT_LINE)
     return peak_host_bytes() if told is None else told
+
+
+def share_one_heap() -> None:
+    """Have all threads of this process share one heap, where its C library lets one choose (glibc).
+
+    By itself each thread gets one of its own, and what one of them has freed no other uses: reading
+    ahead and computing then hold more the longer they run (`benchmarks/any_size.py`). For a process
+    of our own, before threads have begun; not for a library that is a guest in one.
+    """
+    with suppress(OSError, AttributeError, TypeError):
+        ctypes.CDLL(None).mallopt(MOST_HEAPS, 1)
 
 
 def is_in_memory(folder: str | Path) -> bool:

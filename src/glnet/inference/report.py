@@ -32,6 +32,7 @@ class SegmentReport:
         patch_batch: How many patches entered the network at once, at most.
         turns: In which ways the image was laid; the scores were averaged.
         context: What the global branch saw at once, and why.
+        thumbnail: What the thumbnail was made of; None for a model that sees none.
         blending: How patches were blended.
         scratch_bytes: About how much disk space scores took meanwhile.
         resumed: Whether this went on from an unfinished run; the seconds are those since.
@@ -62,6 +63,7 @@ class SegmentReport:
     patch_batch: int = 1
     turns: str = "none"
     context: str = "whole image"
+    thumbnail: str | None = None
     blending: str = "feathered"
     resumed: bool = False
     scratch_bytes: int = 0

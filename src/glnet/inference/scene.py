@@ -33,16 +33,22 @@ from glnet.inference.source import AS_IT_IS, Opened, Source, opened
 from glnet.inference.starting import Rules, facts_of, identity_of, opened_journal, require_room
 from glnet.inference.streaming import Prediction, answers_of, blending_of, predict
 from glnet.inference.tally import Tally
+from glnet.model.checkpoint import Model
 from glnet.raster import (
     CONFIDENCE,
     LABEL_TILE,
     LabelWriter,
     Palette,
+    Raster,
     ScoreWriter,
     open_raster,
+    overview_for,
     write_picture,
 )
 from glnet.vector import Flavor, PolygonWriter
+
+FROM_PIXELS = "all pixels"
+"""Of what a thumbnail is a mean where no overview serves."""
 
 
 def segment_scene(
@@ -137,6 +143,7 @@ class _Scene:
         self._settings = settings
         self._formed = formed
         self._regions = regions
+        self._thumbnail = _thumbnail_source(image.raster, predictor.model, regions)
         self._wanted = Wanted(
             confidence=job.confidence is not None, probabilities=job.probabilities is not None
         )
@@ -287,6 +294,7 @@ class _Scene:
             patch_batch=settings.patch_batch,
             turns=settings.turns,
             context=self._regions.why,
+            thumbnail=self._thumbnail,
             blending=blending_of(model.config, settings),
             resumed=was_resumed,
             scratch_bytes=scratch,
@@ -304,6 +312,16 @@ def _beside(job: Job, image: Opened, classes: int) -> Beside:
     polygons = 0 if job.vector is None else POLYGON_BYTES
     picture = 0 if job.overlay is None else overlay_bytes(image.raster)
     return Beside(max(tiles, polygons, picture, image.decoder_bytes))
+
+
+def _thumbnail_source(raster: Raster, model: Model, regions: Regions) -> str | None:
+    """What thumbnails are made of."""
+    if model.network.context is None:
+        return None
+    if len(regions.grid) > 1:
+        return FROM_PIXELS  # Regions' edges are seldom those of an overview's pixels.
+    times = overview_for(raster, model.config.framing.thumbnail)
+    return FROM_PIXELS if times is None else f"the file's overview, {times} times smaller"
 
 
 def _damage(windows: list[Window]) -> str | None:

@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -46,10 +46,11 @@ def require_room(
         OutputError: If the disk has less.
     """
     model, ways = predictor.model, len(TURNS[settings.turns])
-    grid = model.config.framing.grid(
-        Size(*(max(LEAST_SIDE, side) for side in astuple(regions.grid.patch)))
-    )
-    cells = -(-model.config.framing.patch_size // 4) + 1
+    framing, region = model.config.framing, regions.grid.patch
+    least = LEAST_SIDE * framing.reduction
+    grid = framing.grid(Size(max(least, region.height), max(least, region.width)))
+    # Convolutions round a side up, at most to one more.
+    cells = -(-framing.patch_size // model.network.stride) + 1
     needed = score_bytes(
         answers_of(model)[-1],
         len(regions.grid) * ways,

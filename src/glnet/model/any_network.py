@@ -34,7 +34,7 @@ class PatchNetwork(GLNet):
         # What it lacks of a branch, a network without sharing is never asked for.
         self.local = cast(Branch, _Holder(network))
         self._classes = classes
-        self._stride = stride
+        self.stride = stride
 
     def see_patches(
         self,
@@ -51,8 +51,8 @@ class PatchNetwork(GLNet):
         del context, exchange, patches
         assert self.local is not None
         logits = _logits(self.local(pixels), len(pixels), self._classes)
-        if self._stride > 1:
-            logits = functional.avg_pool2d(logits, self._stride, ceil_mode=True)
+        if self.stride > 1:
+            logits = functional.avg_pool2d(logits, self.stride, ceil_mode=True)
         return BranchOutput(NOTHING_SHARED, logits[:, :0], logits)
 
 

@@ -18,6 +18,10 @@ from glnet.model.sharing import HearingConv2d
 T = TypeVar("T")
 
 
+STRIDE = 4
+"""Of the finest level of the pyramid, and so of the scores."""
+
+
 class GLNet(nn.Module):
     """Up to three branches and the aggregation layer; what a configuration lacks is None.
 
@@ -26,6 +30,9 @@ class GLNet(nn.Module):
         local: Sees patches; hears the context branch where its pyramid listens.
         refined: Sees the thumbnail and hears the merged local maps (bidirectional sharing).
         aggregation: 3x3 convolution on local and global fused maps (section 3.2.3).
+
+    Attributes:
+        stride: Pixels of a patch, or the thumbnail, along each side of one of its scores.
     """
 
     def __init__(
@@ -40,6 +47,7 @@ class GLNet(nn.Module):
         self.local = local
         self.refined = refined
         self.aggregation = aggregation
+        self.stride = STRIDE
 
     def see_patches(
         self,

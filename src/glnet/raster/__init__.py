@@ -6,6 +6,7 @@ from glnet.raster.forgiving import ForgivingRaster
 from glnet.raster.gdal import CACHE_BYTES
 from glnet.raster.memory import ArrayRaster
 from glnet.raster.overlay import draw_overlay, to_display
+from glnet.raster.overviews import overview_for
 from glnet.raster.palettes import Palette
 from glnet.raster.protocol import Georeference, Masked, Raster, Valid
 from glnet.raster.resizing import (
@@ -55,6 +56,7 @@ __all__ = [
     "Access",
     "thumbnail",
     "shrunk",
+    "overview_for",
     "Thumbnail",
     "read_reduced",
     "masked_thumbnail",

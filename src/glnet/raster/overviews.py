@@ -72,6 +72,12 @@ def thumbnail_source(raster: Raster, window: Window, size: Size) -> Iterator[Sou
     yield Source(raster, window, None)
 
 
+def overview_for(raster: Raster, size: Size) -> int | None:
+    """How many times smaller the overview is that a raster's thumbnail of a size is made of."""
+    with thumbnail_source(raster, Window(0, 0, raster.size), size) as source:
+        return source.overview
+
+
 def part_of_overview(window: Window, raster: Size, overview: Size) -> Window | None:
     """A window of a raster in pixels of its overview; None if its edges cut through any."""
     rows = _scaled((window.row, window.row_stop), raster.height, overview.height)
