@@ -7,7 +7,7 @@ import torch
 from glnet.errors import CollapseError
 from glnet.inference.settings import Settings
 from glnet.model.any_network import PatchNetwork
-from glnet.model.checkpoint import Model, StoredModel, load_model
+from glnet.model.checkpoint import Model, StoredModel
 from glnet.model.collapse import CollapsedForm, collapse
 from glnet.model.compiling import Compiling
 from glnet.model.forms import Form, PlainForm
@@ -75,7 +75,7 @@ def _form_of(model: Model | StoredModel, settings: Settings) -> tuple[Form, str 
             because = f"computed as trained, which is slower, since its head was changed: {error}"
         else:
             return form, None
-    whole = load_model(model.folder) if isinstance(model, StoredModel) else model
+    whole = model.whole() if isinstance(model, StoredModel) else model
     return PlainForm(whole.network, device, dtype), because
 
 

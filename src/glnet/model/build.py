@@ -16,7 +16,12 @@ SHARED_LAYERS = {
 
 
 def build_glnet(
-    architecture: Architecture, bands: int, num_classes: int, *, pretrained: bool = False
+    architecture: Architecture,
+    bands: int,
+    num_classes: int,
+    *,
+    pretrained: bool = False,
+    is_coarse_to_fine: bool = False,
 ) -> GLNet:
     """Build the network with fresh weights, or with timm's for the backbones.
 
@@ -43,4 +48,5 @@ def build_glnet(
         aggregation=HearingConv2d(fused, [fused], num_classes, 3)
         if architecture.aggregation
         else None,
+        coarse=branch() if is_coarse_to_fine else None,
     )

@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,8 @@ CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 
 
-SECTIONS = {"architecture", "framing", "normalization", "training_extent"}
+OPTIONAL_SECTIONS = {"training_extent", "coarse_to_fine"}
+SECTIONS = {"architecture", "framing", "normalization"} | OPTIONAL_SECTIONS
 """The keys of ``config.json`` that hold objects."""
 
 
@@ -58,7 +59,14 @@ def new_model(config: ModelConfig, *, pretrained: bool = False) -> Model:
         ConfigurationError: If the backbone does not exist.
     """
     bands, classes = config.normalization.bands, len(config.classes)
-    return Model(build_glnet(config.architecture, bands, classes, pretrained=pretrained), config)
+    network = build_glnet(
+        config.architecture,
+        bands,
+        classes,
+        pretrained=pretrained,
+        is_coarse_to_fine=config.coarse_to_fine is not None,
+    )
+    return Model(network, config)
 
 
 def save_model(model: Model, folder: str | Path, *, overwrite: bool = False) -> None:
@@ -93,10 +101,12 @@ class StoredModel:
     Attributes:
         model: Its network is on torch's ``meta`` device: it has shapes and no weights.
         folder: Where the weights are.
+        names: Parts whose weights have another name on disk.
     """
 
     model: Model
     folder: Path
+    names: Mapping[str, str] = field(default_factory=dict)
 
     def part(self, name: str) -> nn.Module:
         """A part of the network with its weights, on the CPU, in evaluation mode.
@@ -108,11 +118,23 @@ class StoredModel:
             CheckpointError: If they cannot be read.
         """
         found: nn.Module = copy.deepcopy(getattr(self.model.network, name))
+        stored = self.names.get(name, name)
         with _opened_weights(self.folder) as file:
             # Copied: one tensor that is a part of the mapped file keeps all that was read of it.
-            weights = {of: file.get_tensor(f"{name}.{of}").clone() for of in found.state_dict()}
+            weights = {of: file.get_tensor(f"{stored}.{of}").clone() for of in found.state_dict()}
         _fill(found, weights)
         return found
+
+    def whole(self) -> Model:
+        """All of it, with its weights.
+
+        Raises:
+            CheckpointError: If they cannot be read.
+        """
+        network = copy.deepcopy(self.model.network)
+        for name, _ in network.named_children():
+            setattr(network, name, self.part(name))
+        return Model(network.eval(), self.model.config)
 
     def weights(self) -> Iterator[tuple[str, torch.Tensor]]:
         """All weights by name, in alphabetical order, one at a time.
@@ -261,7 +283,7 @@ def _nulls(values: dict[str, object], prefix: str = "") -> Iterator[str]:
     for key, value in values.items():
         if isinstance(value, dict):
             yield from _nulls(value, f"{prefix}{key}.")
-        elif value is None and key != "training_extent":
+        elif value is None and key not in OPTIONAL_SECTIONS:
             yield prefix + key
 
 

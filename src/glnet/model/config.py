@@ -31,6 +31,10 @@ SharingDepth = Literal["shallow", "deep"]
 """
 
 
+Boxes = Literal["one", "each"]
+"""Of coarse-to-fine segmentation: one box around all foreground, or one around each component."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Architecture:
     """The network's parts.
@@ -155,11 +159,38 @@ class TrainingExtent:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CoarseToFine:
+    """Coarse-to-fine segmentation (section 3.3): a coarse branch says where the others look.
+
+    The coarse branch sees the thumbnail of the whole raster. Boxes around what it takes for
+    foreground are whole rasters to the other branches; all else is background, the first class.
+
+    Attributes:
+        boxes: ``one`` around all foreground (the paper), or one around ``each`` component.
+        ratio: How many pixels of foreground come, at most, on one of background in a box that is
+            relaxed (footnote 1: about 1).
+
+    Raises:
+        ConfigurationError: If the ratio is not positive.
+    """
+
+    boxes: Boxes = "one"
+    ratio: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.ratio < math.inf:
+            raise ConfigurationError(
+                f"coarse_to_fine.ratio must be positive and finite, got {self.ratio}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
 class ModelConfig:
     """All that prediction needs beside the weights.
 
     Raises:
-        ConfigurationError: If there are under 2 or over 255 classes, or two of one name.
+        ConfigurationError: If there are under 2 or over 255 classes, or two of one name; or over 2
+            for coarse-to-fine segmentation.
     """
 
     classes: tuple[ClassInfo, ...]
@@ -167,6 +198,7 @@ class ModelConfig:
     framing: Framing = field(default_factory=Framing)
     normalization: Normalization = field(default_factory=Normalization)
     training_extent: TrainingExtent | None = None
+    coarse_to_fine: CoarseToFine | None = None
 
     def __post_init__(self) -> None:
         if not 2 <= len(self.classes) <= IGNORE_INDEX:
@@ -175,3 +207,9 @@ class ModelConfig:
             )
         if len({info.name for info in self.classes}) < len(self.classes):
             raise ConfigurationError("the names of a model's classes must differ")
+        if self.coarse_to_fine is not None and len(self.classes) > 2:
+            raise ConfigurationError(
+                "coarse_to_fine is for background and one class of foreground, got "
+                f"{len(self.classes)} classes; for many classes, leave it out and predict with "
+                "--refine-below, which refines where the global branch is unsure"
+            )

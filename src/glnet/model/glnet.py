@@ -23,13 +23,15 @@ STRIDE = 4
 
 
 class GLNet(nn.Module):
-    """Up to three branches and the aggregation layer; what a configuration lacks is None.
+    """Up to four branches and the aggregation layer; what a configuration lacks is None.
 
     Args:
         context: Sees the thumbnail and listens to nobody (the published ``fpn_global``).
         local: Sees patches; hears the context branch where its pyramid listens.
         refined: Sees the thumbnail and hears the merged local maps (bidirectional sharing).
         aggregation: 3x3 convolution on local and global fused maps (section 3.2.3).
+        coarse: Sees the thumbnail of the whole raster, and says where the others look (section
+            3.3); it shares nothing with them.
 
     Attributes:
         stride: Pixels of a patch, or the thumbnail, along each side of one of its scores.
@@ -41,12 +43,14 @@ class GLNet(nn.Module):
         local: Branch | None,
         refined: Branch | None,
         aggregation: HearingConv2d | None,
+        coarse: Branch | None = None,
     ) -> None:
         super().__init__()
         self.context = context
         self.local = local
         self.refined = refined
         self.aggregation = aggregation
+        self.coarse = coarse
         self.stride = STRIDE
 
     def see_patches(
