@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 import glnet
 from glnet.geometry import Window
-from glnet.inference.prediction import Turns
+from glnet.inference.turns import Turns
 from glnet.model.checkpoint import load_model
 from glnet.raster import open_raster
 from tests.cli.commands import only_line, run

@@ -13,8 +13,8 @@ from torch import Tensor
 from glnet.errors import ConfigurationError, GeometryError
 from glnet.geometry import Size, Window, strips
 from glnet.inference import scratch
-from glnet.inference.prediction import TURNS, Turns, turned
 from glnet.inference.streaming import Answer, Settings, answers_of, predict
+from glnet.inference.turns import TURNS, Turns, turned
 from glnet.model.checkpoint import Model
 from glnet.model.config import Framing
 from glnet.raster import ArrayRaster, Turn, TurnedRaster

@@ -237,7 +237,14 @@ def _count(
         settings, formed = predictor.fitted(raster, evaluation_bytes(labels))
         with (
             explained_memory(raster.name, settings),
-            predict(model, raster, settings, tuple(counted), form=formed.form) as prediction,
+            predict(
+                model,
+                raster,
+                settings,
+                tuple(counted),
+                form=formed.form,
+                coarse=predictor.coarse(raster, settings),
+            ) as prediction,
         ):
             for strip in strips(raster.size, prediction.strip_height()):
                 known = labels.read(strip)

@@ -114,7 +114,14 @@ def look_at(
         settings, formed = predictor.fitted(raster, evaluation_bytes(labels))
         with (
             explained_memory(raster.name, settings),
-            predict(predictor.model, raster, settings, own, form=formed.form) as prediction,
+            predict(
+                predictor.model,
+                raster,
+                settings,
+                own,
+                form=formed.form,
+                coarse=predictor.coarse(raster, settings),
+            ) as prediction,
         ):
             device = torch.device(settings.device)
             size = fitted(raster.size, side)

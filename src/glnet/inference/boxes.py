@@ -40,7 +40,7 @@ def boxes_of(foreground: Mask, raster: Size, rule: CoarseToFine, least: Size) ->
     counts = [int(np.count_nonzero(foreground))]
     if rule.boxes == "each":
         components, number = ndimage.label(foreground, TOUCHING)
-        parts = ndimage.find_objects(components)
+        parts = [(of[0], of[1]) for of in ndimage.find_objects(components)]
         counts = np.bincount(components.ravel(), minlength=number + 1)[1:].tolist()
     cell = (raster.height / foreground.shape[0], raster.width / foreground.shape[1])
     boxes = []

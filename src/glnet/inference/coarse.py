@@ -24,6 +24,11 @@ Remember = Callable[[Callable[[], NDArray[np.float32]]], NDArray[np.float32]]
 """Gives an array that is made once per run: made now, or remembered."""
 
 
+def made_now(make: Callable[[], NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Remember nothing."""
+    return make()
+
+
 @dataclass(frozen=True, eq=False)
 class CoarseAnswer:
     """What the coarse branch says of a raster.
@@ -42,7 +47,7 @@ def coarse_answer(
     model: Model,
     raster: Raster,
     settings: Settings,
-    remember: Remember = lambda make: make(),
+    remember: Remember = made_now,
 ) -> CoarseAnswer:
     """Run the coarse branch, and draw boxes around what it takes for foreground.
 

@@ -30,11 +30,12 @@ from glnet.inference.host_memory import (
 )
 from glnet.inference.live_bytes import LiveBytes, uncollected
 from glnet.inference.passes import Passes, SeenPatches
-from glnet.inference.prediction import TURNS, Prediction, Region, View
+from glnet.inference.region_prediction import Region, RegionPrediction, View
 from glnet.inference.regions import regions_of
 from glnet.inference.score_files import score_bytes
 from glnet.inference.settings import Settings
 from glnet.inference.streaming import blending_of
+from glnet.inference.turns import TURNS
 from glnet.model.answers import Answer
 from glnet.model.checkpoint import Model
 from glnet.model.collapse import BRANCHES, branches_of, form_with
@@ -245,7 +246,7 @@ class _Rehearsal:
         weights = weights_of(self._grid, self._blending)
         view = View(UPRIGHT, self._regions.patch, self._grid, self._sampling, weights, kept)
         regions = [Region(place, [view]) for place in self._regions]
-        prediction = Prediction(size, regions, self._regions, self._blending)
+        prediction = RegionPrediction(size, regions, self._regions, self._blending)
         side = 2 * prediction.block_side()
         seen = Size(min(side, size.height), min(side, size.width))
         for answer in self._wanted:

@@ -26,6 +26,7 @@ class Extras:
         vector: Polygons: a suffix (``.gpkg``, ``.geojson``), or the file's name for one image.
         simplify: How far polygons may stray from the pixels' edges, in pixels; None keeps them.
         cog: Whether GeoTIFFs are Cloud Optimized ones.
+        boxes: The boxes of a coarse-to-fine model, ``_boxes.geojson``, and on the overlay.
 
     Raises:
         ConfigurationError: If the vector file has another suffix.
@@ -37,6 +38,7 @@ class Extras:
     vector: str | None = None
     simplify: float | None = None
     cog: bool = False
+    boxes: bool = False
 
     def __post_init__(self) -> None:
         if self.vector is not None and self.vector_suffix not in VECTOR_SUFFIXES:
@@ -77,11 +79,12 @@ class Job:
     vector: Path | None = None
     simplify: float | None = None
     cog: bool = False
+    boxes: Path | None = None
 
     @property
     def results(self) -> tuple[Path, ...]:
         """All files that are to be written; the label map first."""
-        others = (self.overlay, self.confidence, self.probabilities, self.vector)
+        others = (self.overlay, self.confidence, self.probabilities, self.vector, self.boxes)
         return (self.output, *(of for of in others if of is not None))
 
 
@@ -158,11 +161,12 @@ def job_of(image: str | Path, output: Path, extras: Extras) -> Job:
         image,
         output,
         overlay_beside(output) if extras.overlay else None,
-        _beside(output, "confidence") if extras.confidence else None,
-        _beside(output, "probabilities") if extras.probabilities else None,
+        _beside(output, "confidence.tif") if extras.confidence else None,
+        _beside(output, "probabilities.tif") if extras.probabilities else None,
         extras.vector_for(output),
         extras.simplify,
         extras.cog,
+        _beside(output, "boxes.geojson") if extras.boxes else None,
     )
 
 
@@ -182,10 +186,12 @@ def check_job(job: Job, *, overwrite: bool) -> None:
             check_destination(scores.absolute(), SCORE_SUFFIXES, overwrite)
     if job.vector is not None:
         check_destination(job.vector.absolute(), VECTOR_SUFFIXES, overwrite)
+    if job.boxes is not None:
+        check_destination(job.boxes.absolute(), (".geojson",), overwrite)
 
 
 def _beside(output: Path, what: str) -> Path:
-    return output.with_name(f"{output.stem}_{what}.tif")
+    return output.with_name(f"{output.stem}_{what}")
 
 
 def _require_apart(jobs: Sequence[Job]) -> None:

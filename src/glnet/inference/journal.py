@@ -83,6 +83,7 @@ class Journal:
         self._facts = json.loads(json.dumps(facts))
         self._scratch = scratch
         self._units: list[_Unit] = []
+        self._scores: list[Scores] = []
         self._sums: str | None = None
         self._next_note = time.monotonic() + SECONDS_BETWEEN_NOTES
         try:
@@ -118,7 +119,7 @@ class Journal:
         self._units = []
         try:
             self.scores_folder.mkdir(exist_ok=True)
-            for file in self.scores_folder.glob("scores-*.bin"):
+            for file in self.scores_folder.glob("*scores-*.bin"):
                 file.unlink()
         except OSError as error:
             raise write_error(self.scores_folder, error.strerror or str(error)) from error
@@ -155,9 +156,11 @@ class Journal:
         """The notes of one unit; units come in order."""
         while len(self._units) <= unit:
             self._units.append(_Unit())
+        if scores not in self._scores:
+            self._scores.append(scores)
         return UnitLog(self, unit, self._units[unit], scores)
 
-    def note(self, unit: int, sums: Sequence[Tensor], scores: Scores, *, must: bool) -> None:
+    def note(self, unit: int, sums: Sequence[Tensor], *, must: bool) -> None:
         """Write down how far the run is, once scores and sums are on the disk.
 
         Raises:
@@ -171,7 +174,8 @@ class Journal:
         if position.phase == "global part" and not sums and before is None:
             return  # Without sums, nobody could go on from here.
         try:
-            scores.flush()
+            for scores in self._scores:
+                scores.flush()
             self._sums = None
             if sums:
                 self._sums = f"sums-{unit}-{position.phase.replace(' ', '-')}-{position.done}.bin"
@@ -298,7 +302,7 @@ class UnitLog:
             OutputError: If the disk is full; what was noted before is still good.
         """
         self._state.position = position
-        self._journal.note(self._unit, sums, self._scores, must=must)
+        self._journal.note(self._unit, sums, must=must)
 
     def thumbnail(self, make: Callable[[], NDArray[np.float32]]) -> NDArray[np.float32]:
         """The thumbnail, read once."""

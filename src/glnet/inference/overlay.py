@@ -63,11 +63,38 @@ class LabelPicture:
             (self._rows[rows] - window.row)[:, np.newaxis], self._columns[columns] - window.column
         ]
 
-    def over(self, raster: Raster, colors: Sequence[tuple[int, int, int]]) -> NDArray[np.uint8]:
-        """The raster in small with the labels on top: (height, width, 3).
+    def over(
+        self,
+        raster: Raster,
+        colors: Sequence[tuple[int, int, int]],
+        boxes: Sequence[Window] = (),
+    ) -> NDArray[np.uint8]:
+        """The raster in small with the labels, and frames of boxes, on top: (height, width, 3).
 
         Raises:
             RasterError: If the raster's pixels cannot be read.
         """
-        below = thumbnail(raster, Size(*self._labels.shape))
-        return draw_overlay(to_display(below), self._labels, colors)
+        size = Size(*self._labels.shape)
+        picture = draw_overlay(to_display(thumbnail(raster, size)), self._labels, colors)
+        for box in boxes:
+            _draw_frame(picture, box, raster.size)
+        return picture
+
+
+FRAME_COLORS: tuple[tuple[int, int, int], ...] = ((255, 255, 255), (0, 0, 0))
+"""Lines beside each other, the outer one first: one of them shows on any picture."""
+
+
+def _draw_frame(picture: NDArray[np.uint8], box: Window, raster: Size) -> None:
+    height, width = picture.shape[:2]
+    down, across = height / raster.height, width / raster.width
+    top, left = int(box.row * down), int(box.column * across)
+    bottom, right = int(np.ceil(box.row_stop * down)), int(np.ceil(box.column_stop * across))
+    thick = max(1, max(height, width) // 500)
+    for number, color in enumerate(FRAME_COLORS):
+        inner, outer = (number + 1) * thick, number * thick
+        rows, columns = slice(top + outer, bottom - outer), slice(left + outer, right - outer)
+        picture[rows, left + outer : left + inner] = color
+        picture[rows, right - inner : right - outer] = color
+        picture[top + outer : top + inner, columns] = color
+        picture[bottom - inner : bottom - outer, columns] = color

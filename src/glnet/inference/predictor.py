@@ -6,11 +6,14 @@ from functools import cache
 from pathlib import Path
 
 from glnet.inference.budget import Fitting
+from glnet.inference.coarse import CoarseAnswer, Remember, coarse_answer, made_now
 from glnet.inference.forming import Formed, form_of
 from glnet.inference.host_memory import NOTHING, Beside
 from glnet.inference.machine import explained_memory, resolved
 from glnet.inference.settings import Settings
-from glnet.model.checkpoint import Model, open_model
+from glnet.inference.streaming import is_coarse_to_fine
+from glnet.model.checkpoint import Model, StoredModel, open_model
+from glnet.model.coarse import coarse_of, stored_coarse_of
 from glnet.model.digest import digest_of
 from glnet.model.forms import answers_of
 from glnet.raster import Raster, RasterFile
@@ -49,7 +52,42 @@ class Predictor:
             return form_of(found, replace(self.settings, keeps_weights=keeps_weights))
 
         self._formed: Callable[..., Formed] = cache(formed)
+        self._coarse = self._coarse_part()
+
+        def coarse_formed(*, keeps_weights: bool) -> Formed:
+            assert self._coarse is not None
+            return form_of(
+                self._coarse, replace(self.settings, keeps_weights=keeps_weights, compile=False)
+            )
+
+        self._coarse_formed: Callable[..., Formed] = cache(coarse_formed)
         _ = self.formed  # What is wrong shows at once.
+
+    def _coarse_part(self) -> Model | StoredModel | None:
+        """The coarse branch as a model, where it is asked."""
+        if not is_coarse_to_fine(self.model, self.settings):
+            return None
+        found = self._found
+        return stored_coarse_of(found) if isinstance(found, StoredModel) else coarse_of(found)
+
+    def coarse(
+        self, raster: Raster, settings: Settings, remember: Remember = made_now
+    ) -> CoarseAnswer | None:
+        """What the coarse branch says of a raster; None where the model, or its use, has none.
+
+        Args:
+            raster: Opened.
+            settings: As `fitted` gives them.
+            remember: Where the thumbnail is kept.
+
+        Raises:
+            RasterError: If pixels cannot be read.
+            InputMismatchError: If the raster has another number of bands than the model takes.
+        """
+        if self._coarse is None:
+            return None
+        form = self._coarse_formed(keeps_weights=settings.keeps_weights).form
+        return coarse_answer(form, self.model, raster, settings, remember)
 
     def digest(self) -> str:
         """A checksum of the model: its configuration and all its weights."""

@@ -6,6 +6,16 @@ from typing import Protocol
 from glnet.inference.tally import ClassShare
 
 
+@dataclass(frozen=True)
+class Box:
+    """A window of the image, in pixels."""
+
+    row: int
+    column: int
+    height: int
+    width: int
+
+
 @dataclass(frozen=True, kw_only=True)
 class SegmentReport:
     """How one image was segmented.
@@ -31,6 +41,8 @@ class SegmentReport:
         precision: In which numbers the network computed.
         patch_batch: How many patches entered the network at once, at most.
         turns: In which ways the image was laid; the scores were averaged.
+        patches_everywhere: How many it would see of the whole image; more where it saw boxes.
+        boxes: Of a coarse-to-fine model, the boxes that were refined; None for others.
         context: What the global branch saw at once, and why.
         thumbnail: What the thumbnail was made of; None for a model that sees none.
         blending: How patches were blended.
@@ -62,6 +74,8 @@ class SegmentReport:
     precision: str
     patch_batch: int = 1
     turns: str = "none"
+    patches_everywhere: int = 0
+    boxes: tuple[Box, ...] | None = None
     context: str = "whole image"
     thumbnail: str | None = None
     blending: str = "feathered"

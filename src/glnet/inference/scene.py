@@ -5,12 +5,14 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
-from glnet.errors import RasterError
-from glnet.geometry import Window, blocks, strips
+from glnet.errors import ConfigurationError, RasterError
+from glnet.geometry import Size, Window, blocks, strips
 from glnet.inference.answering import NODATA_LABEL, Answered, Answerer, Wanted
+from glnet.inference.coarse import CoarseAnswer
 from glnet.inference.forming import Formed
 from glnet.inference.host_memory import POLYGON_BYTES, Beside
 from glnet.inference.jobs import Job, check_job
@@ -25,13 +27,19 @@ from glnet.inference.overlapping import made_ahead
 from glnet.inference.overlay import overlay_bytes
 from glnet.inference.prediction import strip_height
 from glnet.inference.predictor import Predictor
-from glnet.inference.regions import Regions, regions_of
-from glnet.inference.report import SegmentReport
+from glnet.inference.regions import Placed, placed
+from glnet.inference.report import Box, SegmentReport
 from glnet.inference.scratch import in_mib
 from glnet.inference.settings import Progress, Settings
 from glnet.inference.source import AS_IT_IS, Opened, Source, opened
 from glnet.inference.starting import Rules, facts_of, identity_of, opened_journal, require_room
-from glnet.inference.streaming import Prediction, answers_of, blending_of, predict
+from glnet.inference.streaming import (
+    Prediction,
+    answers_of,
+    blending_of,
+    is_coarse_to_fine,
+    predict,
+)
 from glnet.inference.tally import Tally
 from glnet.model.checkpoint import Model
 from glnet.raster import (
@@ -45,7 +53,7 @@ from glnet.raster import (
     overview_for,
     write_picture,
 )
-from glnet.vector import Flavor, PolygonWriter
+from glnet.vector import Flavor, PolygonWriter, write_boxes
 
 FROM_PIXELS = "all pixels"
 """Of what a thumbnail is a mean where no overview serves."""
@@ -96,19 +104,29 @@ def segment_scene(
         raster = image.raster
         beside = _beside(job, image, predictor.model.num_classes)
         settings, formed = predictor.fitted(raster, beside)
-        regions = regions_of(raster.size, predictor.model.config, settings.regions)
+        is_everywhere = not is_coarse_to_fine(predictor.model, settings)
+        if job.boxes is not None and is_everywhere:
+            raise ConfigurationError(
+                "--boxes is for coarse-to-fine models that refine boxes alone; leave it out"
+            )
         facts = {
-            **facts_of(job, raster, identity, predictor, settings, regions),
+            **facts_of(job, raster, identity, predictor, settings, is_everywhere),
             **source.facts(),
         }
         journal, was_resumed = opened_journal(job, facts, settings, rules)
         try:
-            scratch = require_room(journal, raster, predictor, settings, regions)
+            coarse = predictor.coarse(
+                raster, settings, lambda make: journal.remembered("thumbnail-coarse", make)
+            )
+            boxes = None if coarse is None else coarse.boxes
+            parts = placed(raster.size, boxes, predictor.model.config, settings.regions)
+            scratch = require_room(journal, raster, predictor, settings, parts)
+            context = context_of(raster.size, boxes, parts)
             announce(
-                f"{'goes on; ' if was_resumed else ''}{regions.why}; scores take "
+                f"{'goes on; ' if was_resumed else ''}{context}; scores take "
                 f"{in_mib(scratch)} of {journal.scores_folder} meanwhile"
             )
-            scene = _Scene(job, image, predictor, settings, formed, regions)
+            scene = _Scene(job, image, predictor, settings, formed, _Refined(coarse, parts))
             rules = replace(rules, overwrite=rules.overwrite or was_resumed)
             with explained_memory(str(job.image), settings):
                 tally = scene.run(journal, rules, progress, identity)
@@ -124,6 +142,18 @@ def is_finished(job: Job) -> bool:
     return all(of.is_file() for of in job.results) and not unfinished_beside(job.output).exists()
 
 
+class _Refined(NamedTuple):
+    """What of the image is refined.
+
+    Attributes:
+        coarse: What the coarse branch says, where there is one.
+        parts: Which parts of the image.
+    """
+
+    coarse: CoarseAnswer | None
+    parts: Sequence[Placed]
+
+
 class _Scene:
     """What one image's segmentation needs."""
 
@@ -134,7 +164,7 @@ class _Scene:
         predictor: Predictor,
         settings: Settings,
         formed: Formed,
-        regions: Regions,
+        refined: _Refined,
     ) -> None:
         self._job = job
         self._image = image
@@ -142,8 +172,9 @@ class _Scene:
         self._model = predictor.model
         self._settings = settings
         self._formed = formed
-        self._regions = regions
-        self._thumbnail = _thumbnail_source(image.raster, predictor.model, regions)
+        self._coarse = refined.coarse
+        self._parts = refined.parts
+        self._thumbnail = _thumbnail_source(image.raster, predictor.model, refined.parts)
         self._wanted = Wanted(
             confidence=job.confidence is not None, probabilities=job.probabilities is not None
         )
@@ -162,7 +193,14 @@ class _Scene:
         tally = Tally(raster, [info.name for info in model.config.classes])
         with (
             predict(
-                model, raster, self._settings, (), progress, self._formed.form, journal=journal
+                model,
+                raster,
+                self._settings,
+                (),
+                progress,
+                self._formed.form,
+                journal=journal,
+                coarse=self._coarse,
             ) as prediction,
             ExitStack() as files,
         ):
@@ -181,8 +219,19 @@ class _Scene:
                 )
         if polygons is not None:
             self._write_polygons(polygons, progress)
+        boxes = () if self._coarse is None else self._coarse.boxes
+        if job.boxes is not None:
+            write_boxes(
+                job.boxes.absolute(),
+                boxes,
+                raster.georeference,
+                scale=self._image.downsample,
+                overwrite=rules.overwrite,
+            )
         if job.overlay is not None:
-            picture = tally.picture.over(raster, [info.color for info in model.config.classes])
+            colors = [info.color for info in model.config.classes]
+            shown = () if job.boxes is None else boxes
+            picture = tally.picture.over(raster, colors, shown)
             write_picture(job.overlay, picture, rules.overwrite)
         return tally
 
@@ -264,13 +313,20 @@ class _Scene:
                 writer.write(labels.read(strip)[0])
                 progress("polygons", strip.row_stop, labels.size.height)
 
+    def _patches(self, parts: Sequence[Placed]) -> int:
+        """How many patches the local branch sees of so many parts."""
+        if self._model.network.local is None:
+            return 0
+        grid = self._model.config.framing.grid
+        return sum(len(of.grid) * len(grid(of.grid.patch)) for _, of in parts)
+
     def report(
         self, tally: Tally, seconds: float, scratch: int, *, was_resumed: bool
     ) -> SegmentReport:
         """How it went."""
         job, model, settings, size = self._job, self._model, self._settings, self._raster.size
-        has_patches = model.network.local is not None
-        per_region = len(model.config.framing.grid(self._regions.grid.patch))
+        everywhere = placed(size, None, model.config, settings.regions)
+        boxes = None if self._coarse is None else self._coarse.boxes
         notes = [self._image.note, _damage(self._image.damaged), self._formed.note]
         return SegmentReport(
             image=str(job.image),
@@ -281,7 +337,11 @@ class _Scene:
             vector=_name(job.vector),
             height=size.height,
             width=size.width,
-            patches=per_region * len(self._regions.grid) if has_patches else 0,
+            patches=self._patches(self._parts),
+            patches_everywhere=self._patches(everywhere),
+            boxes=None
+            if boxes is None
+            else tuple(Box(of.row, of.column, of.size.height, of.size.width) for of in boxes),
             classes=tally.classes,
             nodata_pixels=tally.nodata_pixels,
             area_basis=tally.area_basis,
@@ -293,7 +353,7 @@ class _Scene:
             precision=settings.precision,
             patch_batch=settings.patch_batch,
             turns=settings.turns,
-            context=self._regions.why,
+            context=context_of(size, boxes, self._parts),
             thumbnail=self._thumbnail,
             blending=blending_of(model.config, settings),
             resumed=was_resumed,
@@ -314,12 +374,25 @@ def _beside(job: Job, image: Opened, classes: int) -> Beside:
     return Beside(max(tiles, polygons, picture, image.decoder_bytes))
 
 
-def _thumbnail_source(raster: Raster, model: Model, regions: Regions) -> str | None:
+def context_of(raster: Size, boxes: Sequence[Window] | None, parts: Sequence[Placed]) -> str:
+    """What the global branch sees at once, and why, in one line."""
+    if boxes is None:
+        return parts[0].regions.why
+    share = sum(box.size.area for box in boxes) / raster.area
+    found = f"{len(boxes)} boxes" if len(boxes) != 1 else "1 box"
+    words = f"{found} around the foreground, {share:.0%} of the image"
+    largest = max(parts, key=lambda of: of.place.size.area, default=None)
+    if largest is not None and len(largest.regions.grid) > 1:
+        words += f", the largest one in {largest.regions.why}"
+    return words
+
+
+def _thumbnail_source(raster: Raster, model: Model, parts: Sequence[Placed]) -> str | None:
     """What thumbnails are made of."""
     if model.network.context is None:
         return None
-    if len(regions.grid) > 1:
-        return FROM_PIXELS  # Regions' edges are seldom those of an overview's pixels.
+    if len(parts) != 1 or len(parts[0].regions.grid) > 1 or parts[0].place.size != raster.size:
+        return FROM_PIXELS  # Edges of parts are seldom those of an overview's pixels.
     times = overview_for(raster, model.config.framing.thumbnail)
     return FROM_PIXELS if times is None else f"the file's overview, {times} times smaller"
 

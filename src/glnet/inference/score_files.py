@@ -18,21 +18,21 @@ class Scores:
     """The files of scores of one run, made when they are needed.
 
     Args:
-        units: How many rasters there are: regions, each laid in so many ways.
+        units: The numbers of the rasters there are: regions, each laid in so many ways.
         patches: Of each.
         batch: How many patches are moved at once.
         folder: Where; the system's temporary one if None.
-        is_kept: Whether files have names and outlast this process.
+        name: What files' names begin with, where they have names and outlast this process.
     """
 
     def __init__(
-        self, units: int, patches: int, batch: int, folder: Path | None, *, is_kept: bool = False
+        self, units: range, patches: int, batch: int, folder: Path | None, name: str | None = None
     ) -> None:
         self._units = units
         self._patches = patches
         self._batch = batch
         self._folder = folder
-        self._is_kept = is_kept
+        self._beginning = name
         self._files: dict[Answer, ScoreFile] = {}
 
     def section(
@@ -44,12 +44,12 @@ class Scores:
             OutputError: If the folder is not writable or the disk is full.
         """
         if answer not in self._files:
-            shape = _shape(answer, self._units, self._patches, self._batch, frame)
-            if not self._is_kept:
+            shape = _shape(answer, len(self._units), self._patches, self._batch, frame)
+            if self._beginning is None:
                 shape = shape._replace(spare=0)  # Nobody will move them a second time.
             self._files[answer] = ScoreFile(shape, self._folder, self._name(answer))
         added = 0 if position is None else position.added
-        return self._files[answer].section(unit, frame, added)
+        return self._files[answer].section(unit - self._units.start, frame, added)
 
     def require(self, answer: Answer) -> None:
         """Refuse to go on without a file that was there.
@@ -75,7 +75,7 @@ class Scores:
             file.close()
 
     def _name(self, answer: Answer) -> str | None:
-        return f"scores-{answer.value}.bin" if self._is_kept else None
+        return None if self._beginning is None else f"{self._beginning}-{answer.value}.bin"
 
 
 def score_bytes(answer: Answer, units: int, patches: int, batch: int, frame: Sequence[int]) -> int:

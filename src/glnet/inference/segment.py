@@ -14,7 +14,7 @@ from glnet.geometry import strips
 from glnet.inference.answering import Answerer, Wanted
 from glnet.inference.jobs import Extras, job_of, plan_jobs
 from glnet.inference.machine import explained_memory
-from glnet.inference.prediction import Turns, strip_height
+from glnet.inference.prediction import strip_height
 from glnet.inference.predictor import Predictor
 from glnet.inference.report import (
     SegmentBatch,
@@ -28,6 +28,7 @@ from glnet.inference.settings import Precision, Progress, Settings, quiet
 from glnet.inference.source import AS_IT_IS, Source
 from glnet.inference.starting import Rules
 from glnet.inference.streaming import answers_of, predict
+from glnet.inference.turns import Turns
 from glnet.model.checkpoint import Model
 from glnet.raster import ArrayRaster, Raster, open_raster
 
@@ -75,7 +76,13 @@ def segment(
         labels = np.empty((raster.size.height, raster.size.width), dtype=np.uint8)
         with (
             explained_memory(raster.name, settings),
-            predict(known, raster, settings, form=formed.form) as prediction,
+            predict(
+                known,
+                raster,
+                settings,
+                form=formed.form,
+                coarse=predictor.coarse(raster, settings),
+            ) as prediction,
         ):
             on = torch.device(settings.device)
             answerer = Answerer(prediction, raster, answers_of(known)[-1], Wanted(), on)

@@ -7,8 +7,8 @@ from typing import Literal
 
 from glnet.errors import ConfigurationError
 from glnet.inference.blending import Blending
-from glnet.inference.prediction import TURNS, Turns
 from glnet.inference.regions import RegionRule
+from glnet.inference.turns import TURNS, Turns
 
 Progress = Callable[[str, int, int], None]
 """Told the phase, how many of its steps are done, and how many there are."""
@@ -41,6 +41,8 @@ class Settings:
             one runs; else they are read and made ready each time.
         collapse: Whether the linear head is multiplied out; the answer is the same up to rounding.
         regions: What the global branch sees at once: the whole raster or regions of it.
+        everywhere: Whether a coarse-to-fine model refines the whole raster, as if its coarse branch
+            had found foreground everywhere.
         blending: How patches, and regions, are blended where they overlap: ``feathered`` or
             ``uniform``; by default feathered, but uniform for published sampling.
         compile: Whether torch.compile makes code for the backbone that sees the patches; the answer
@@ -65,6 +67,7 @@ class Settings:
     keeps_weights: bool = True
     collapse: bool = True
     regions: RegionRule = field(default_factory=RegionRule)
+    everywhere: bool = False
     blending: Blending | None = None
     compile: bool = False
 

@@ -1,7 +1,7 @@
 """Before an image is segmented: whether there is room, and whether an unfinished run goes on."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,13 +13,13 @@ from glnet.geometry import Size
 from glnet.inference.jobs import Job
 from glnet.inference.journal import Journal
 from glnet.inference.pixels import LEAST_SIDE
-from glnet.inference.prediction import TURNS
 from glnet.inference.predictor import Predictor
-from glnet.inference.regions import Regions
+from glnet.inference.regions import Placed, regions_of
 from glnet.inference.score_files import score_bytes
 from glnet.inference.scratch import in_mib
 from glnet.inference.settings import Settings
 from glnet.inference.streaming import answers_of, blending_of
+from glnet.inference.turns import TURNS
 from glnet.raster import Raster
 from glnet.raster.writing.output import remove_partials_of
 
@@ -38,7 +38,11 @@ class Rules:
 
 
 def require_room(
-    journal: Journal, raster: Raster, predictor: Predictor, settings: Settings, regions: Regions
+    journal: Journal,
+    raster: Raster,
+    predictor: Predictor,
+    settings: Settings,
+    parts: Sequence[Placed],
 ) -> int:
     """About how much scratch space this run takes; refuses to start without it.
 
@@ -46,20 +50,22 @@ def require_room(
         OutputError: If the disk has less.
     """
     model, ways = predictor.model, len(TURNS[settings.turns])
-    framing, region = model.config.framing, regions.grid.patch
+    framing, needed = model.config.framing, 0
     least = LEAST_SIDE * framing.reduction
-    grid = framing.grid(Size(max(least, region.height), max(least, region.width)))
     # Convolutions round a side up, at most to one more.
     cells = -(-framing.patch_size // model.network.stride) + 1
-    needed = score_bytes(
-        answers_of(model)[-1],
-        len(regions.grid) * ways,
-        len(grid),
-        settings.patch_batch,
-        (model.num_classes, cells, cells),
-    )
+    for _, regions in parts:
+        region = regions.grid.patch
+        grid = framing.grid(Size(max(least, region.height), max(least, region.width)))
+        needed += score_bytes(
+            answers_of(model)[-1],
+            len(regions.grid) * ways,
+            len(grid),
+            settings.patch_batch,
+            (model.num_classes, cells, cells),
+        )
     free = shutil.disk_usage(journal.scores_folder).free
-    there = sum(of.stat().st_size for of in journal.scores_folder.glob("scores-*.bin"))
+    there = sum(of.stat().st_size for of in journal.scores_folder.glob("*scores-*.bin"))
     if needed > free + there:
         raise OutputError(
             f"{raster.name} needs about {in_mib(needed)} of scratch space in "
@@ -115,10 +121,13 @@ def facts_of(
     identity: Mapping[str, object],
     predictor: Predictor,
     settings: Settings,
-    regions: Regions,
+    is_everywhere: bool,
 ) -> dict[str, object]:
     """What a run depends on, by names that go into a message."""
-    grid = regions.grid
+    model = predictor.model
+    grid = regions_of(raster.size, model.config, settings.regions).grid
+    # Boxes follow from the image and the model; their regions from the rule.
+    regions = [list(grid.rows), list(grid.columns), str(grid.patch)]
     return {
         "version of glnet": glnet.__version__,
         "version of torch": torch.__version__,
@@ -134,6 +143,6 @@ def facts_of(
         "patch batch": settings.patch_batch,
         "test-time augmentation": settings.turns,
         "form": settings.collapse,
-        "blending": blending_of(predictor.model.config, settings),
-        "regions": [list(grid.rows), list(grid.columns), str(grid.patch)],
+        "blending": blending_of(model.config, settings),
+        "regions": regions if is_everywhere else str(settings.regions),
     }
