@@ -6,7 +6,14 @@ import torch
 
 from glnet.data.classes import ClassInfo
 from glnet.model.checkpoint import Model, new_model
-from glnet.model.config import Architecture, Framing, ModelConfig, Normalization, TrainingExtent
+from glnet.model.config import (
+    Architecture,
+    CoarseToFine,
+    Framing,
+    ModelConfig,
+    Normalization,
+    TrainingExtent,
+)
 
 CLASSES = (
     ClassInfo("nothing", (0, 0, 0)),
@@ -37,13 +44,15 @@ def tiny_model(
     bands: int = 3,
     seed: int = 0,
     training_extent: TrainingExtent | None = None,
+    coarse_to_fine: CoarseToFine | None = None,
 ) -> Model:
     config = ModelConfig(
-        classes=CLASSES,
+        classes=CLASSES if coarse_to_fine is None else CLASSES[:2],
         architecture=replace(ARCHITECTURES[row], backbone=backbone),
         framing=framing or Framing(patch_size=64, thumbnail_size=64, overlap=16),
         normalization=Normalization((100.0,) * bands, (60.0,) * bands),
         training_extent=training_extent,
+        coarse_to_fine=coarse_to_fine,
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -67,6 +67,15 @@ def add_memory_options(parser: ArgumentParser) -> None:
     )
 
 
+def add_everywhere_option(parser: ArgumentParser) -> None:
+    """Add ``--everywhere``."""
+    parser.add_argument(
+        "--everywhere",
+        action="store_true",
+        help="have a coarse-to-fine model refine the whole image, not boxes around the foreground",
+    )
+
+
 def running_settings(options: Namespace) -> "Settings":
     """What these options say."""
     from glnet.inference.budget import parsed_bytes  # noqa: PLC0415 - imports torch
@@ -84,4 +93,5 @@ def running_settings(options: Namespace) -> "Settings":
         turns=options.tta,
         collapse=not options.no_collapse,
         compile=options.compile,
+        everywhere=bool(options.get("everywhere")),
     )

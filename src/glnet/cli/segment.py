@@ -10,7 +10,12 @@ from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveInt
 
 from glnet.cli.console import ProgressDisplay, complain, in_binary_units, say, say_json
 from glnet.cli.parsing import UsageError
-from glnet.cli.running import add_memory_options, add_running_options, running_settings
+from glnet.cli.running import (
+    add_everywhere_option,
+    add_memory_options,
+    add_running_options,
+    running_settings,
+)
 from glnet.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -98,6 +103,12 @@ def _add_result_options(parser: ArgumentParser) -> None:
         help="also write polygons: a .gpkg or .geojson file, or only the ending for several images",
     )
     parser.add_argument(
+        "--boxes",
+        action="store_true",
+        help="of a coarse-to-fine model: also write <output>_boxes.geojson, the boxes that were "
+        "refined, and draw them on the overlay",
+    )
+    parser.add_argument(
         "--simplify",
         type=NonNegativeFloat,
         metavar="PIXELS",
@@ -109,6 +120,7 @@ def _add_result_options(parser: ArgumentParser) -> None:
 
 
 def _add_context_options(parser: ArgumentParser) -> None:
+    add_everywhere_option(parser)
     parser.add_argument(
         "--context",
         type=Literal["auto", "whole", "region"],
@@ -177,6 +189,7 @@ def run(options: Namespace) -> int:
                 vector=options.vector,
                 simplify=options.simplify,
                 cog=options.cog,
+                boxes=options.boxes,
             ),
             source=Source(
                 bands=None if options.bands is None else numbers(options.bands),

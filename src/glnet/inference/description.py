@@ -5,7 +5,14 @@ from pathlib import Path
 
 from glnet.data.classes import ClassInfo
 from glnet.model.checkpoint import WEIGHTS_FILE, Model, load_model
-from glnet.model.config import Architecture, Framing, Normalization, TrainingExtent
+from glnet.model.config import (
+    Architecture,
+    CoarseToFine,
+    Framing,
+    ModelConfig,
+    Normalization,
+    TrainingExtent,
+)
 
 BRANCHES = {
     "global": "global branch alone",
@@ -31,6 +38,8 @@ class ModelDescription:
         framing: How it looks at a raster.
         normalization: What it expects of pixels.
         training_extent: Which rasters it was trained on, if known.
+        coarse_to_fine: How boxes around the foreground are drawn, which alone are refined; None
+            where there are none.
         parameters: How many numbers were learned.
         file_bytes: Size of the weights on disk.
     """
@@ -42,6 +51,7 @@ class ModelDescription:
     framing: Framing
     normalization: Normalization
     training_extent: TrainingExtent | None
+    coarse_to_fine: CoarseToFine | None
     parameters: int
     file_bytes: int
 
@@ -65,14 +75,23 @@ def described(model: Model, folder: str | Path) -> ModelDescription:
     return ModelDescription(
         model=str(folder),
         classes=config.classes,
-        summary=architecture_in_words(config.architecture),
+        summary=_in_words(config),
         architecture=config.architecture,
         framing=config.framing,
         normalization=config.normalization,
         training_extent=config.training_extent,
+        coarse_to_fine=config.coarse_to_fine,
         parameters=sum(of.numel() for of in model.network.parameters()),
         file_bytes=(Path(folder) / WEIGHTS_FILE).stat().st_size,
     )
+
+
+def _in_words(config: ModelConfig) -> str:
+    words = architecture_in_words(config.architecture)
+    if config.coarse_to_fine is None:
+        return words
+    places = {"one": "one box", "each": "boxes"}[config.coarse_to_fine.boxes]
+    return f"coarse to fine: a coarse branch, then in {places} around the foreground {words}"
 
 
 def architecture_in_words(architecture: Architecture) -> str:

@@ -34,10 +34,11 @@ from glnet.inference.region_prediction import Region, RegionPrediction, View
 from glnet.inference.regions import regions_of
 from glnet.inference.score_files import score_bytes
 from glnet.inference.settings import Settings
-from glnet.inference.streaming import blending_of
+from glnet.inference.streaming import blending_of, is_coarse_to_fine
 from glnet.inference.turns import TURNS
 from glnet.model.answers import Answer
 from glnet.model.checkpoint import Model
+from glnet.model.coarse import coarse_of
 from glnet.model.collapse import BRANCHES, branches_of, form_with
 from glnet.model.config import ModelConfig
 from glnet.model.exchange import Exchange
@@ -105,6 +106,9 @@ def estimate(
 ) -> Estimate:
     """Estimate a prediction.
 
+    Where a coarse-to-fine model will draw its boxes is not known: it is estimated as if it refined
+    the whole image, which is the most that it can take.
+
     Args:
         model: Its weights may be of any values, or none (on torch's ``meta`` device).
         size: Of the image.
@@ -119,7 +123,15 @@ def estimate(
     regions = regions_of(size, model.config, settings.regions).grid
     per_region = len(model.config.framing.grid(regions.patch))
     batch = min(settings.patch_batch, per_region)
-    weighed = _weighed(model, settings)
+    weighed, coarse = _weighed(model, settings), 0
+    if is_coarse_to_fine(model, settings):
+        part = coarse_of(model)
+        held = _weighed(part, settings)
+        weighed = weighed._replace(
+            device_bytes=weighed.device_bytes + held.device_bytes,
+            host_bytes=weighed.host_bytes + held.host_bytes,
+        )
+        coarse = estimate(part, size, settings).multiply_adds if counts else 0
     wanted = wanted or answers_of(model.network)[-1:]
     run = _Rehearsal(model, regions, replace(settings, patch_batch=batch), weighed.form, wanted)
     forget_bilinear_steps()
@@ -154,7 +166,7 @@ def estimate(
             score_bytes(answer, units, per_region, batch, frame)
             for answer, frame in run.frames.items()
         ),
-        multiply_adds=run.counts.of_all(patches) // 2 * units,
+        multiply_adds=run.counts.of_all(patches) // 2 * units + coarse,
     )
 
 

@@ -285,7 +285,8 @@ def _check_linear(network: GLNet) -> None:
     if type(network) is not GLNet:
         raise CollapseError(f"the network is a {type(network).__name__}, not a GLNet")
     for name, part in network.named_modules():
-        if ".backbone." in f".{name}.":
+        # The coarse branch is a model of its own.
+        if ".backbone." in f".{name}." or name.partition(".")[0] == "coarse":
             continue
         if type(part) not in KNOWN:
             raise CollapseError(
