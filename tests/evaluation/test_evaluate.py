@@ -18,6 +18,8 @@ from glnet.evaluation.evaluate import Rules, evaluate
 from glnet.geometry import Size, Window
 from glnet.inference.streaming import Answer, Prediction, Settings, answers_of, predict
 from glnet.model.checkpoint import Model
+from glnet.model.coarse import coarse_of
+from glnet.model.config import CoarseToFine
 from tests.model.tiny import CLASSES, tiny_model
 
 DESCRIPTION = DatasetDescription(CLASSES, IndexEncoding(ignore=9))
@@ -218,3 +220,22 @@ def test_masks_without_a_label_are_refused(samples: list[Sample], tmp_path: Path
 def test_no_images_are_refused() -> None:
     with pytest.raises(DatasetError, match="nothing to evaluate"):
         evaluate(tiny_model(), [], DESCRIPTION, Settings())
+
+
+def test_a_coarse_to_fine_model_is_scored_in_its_boxes_and_its_coarse_branch_everywhere(
+    tmp_path: Path,
+) -> None:
+    model = tiny_model(coarse_to_fine=CoarseToFine())
+    two = DatasetDescription(CLASSES[:2], IndexEncoding())
+    rng = np.random.default_rng(0)
+    sample = Sample("0", tmp_path / "0.png", tmp_path / "0_mask.png")
+    Image.fromarray(rng.integers(0, 256, (90, 80, 3), dtype=np.uint8)).save(sample.image)
+    Image.fromarray(rng.integers(0, 2, (90, 80), dtype=np.uint8)).save(tmp_path / "0_mask.png")
+
+    found = evaluate(model, [sample], two, Settings())
+    everywhere = evaluate(model, [sample], two, Settings(everywhere=True))
+    coarse = evaluate(coarse_of(model), [sample], two, Settings())
+
+    assert list(found.answers) == ["coarse", "global", "local", "aggregated"]
+    assert list(everywhere.answers) == ["global", "local", "aggregated"]
+    assert found.confusions["coarse"] == coarse.confusions["global"]

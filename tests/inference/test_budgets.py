@@ -13,7 +13,7 @@ from glnet.inference import scratch
 from glnet.inference.streaming import Answer, Settings, predict
 from glnet.raster import ArrayRaster, resizing
 from tests.inference.pictures import picture, raster
-from tests.model.tiny import tiny_model
+from tests.model.tiny import ALL_ANSWERS, tiny_model
 
 SMALL, LARGE = (112, 112), (448, 448)
 """4 and 81 patches of 64 px that overlap by 16."""
@@ -39,7 +39,7 @@ def test_every_patch_is_read_once_after_one_pass_for_the_thumbnail(
     counted = _CountingRaster(picture(300, 260))
     patches = list(model.config.framing.grid(counted.size))
 
-    predict(model, counted, Settings(), tuple(Answer)).close()
+    predict(model, counted, Settings(), ALL_ANSWERS).close()
 
     strips = counted.windows[: -len(patches)]
     assert counted.windows[-len(patches) :] == patches
@@ -67,7 +67,7 @@ def _live_at_the_last_patch(size: tuple[int, int]) -> tuple[int, int]:
         if done == total:
             live[total] = _live_bytes()
 
-    predict(tiny_model(), raster(*size), Settings(patch_batch=1), tuple(Answer), note).close()
+    predict(tiny_model(), raster(*size), Settings(patch_batch=1), ALL_ANSWERS, note).close()
     return live.popitem()
 
 

@@ -15,7 +15,7 @@ from glnet.model.answers import Answer
 from glnet.model.config import TrainingExtent
 from glnet.raster import ArrayRaster
 from tests.inference.pictures import picture
-from tests.model.tiny import tiny_model
+from tests.model.tiny import ALL_ANSWERS, tiny_model
 
 CPU = torch.device("cpu")
 EXTENT = TrainingExtent(smallest=Size(100, 100), largest=Size(200, 300))
@@ -96,7 +96,7 @@ def test_one_region_is_the_whole_image() -> None:
     assert torch.equal(one, _scores(pixels, RegionRule("whole")))
 
 
-@pytest.mark.parametrize("answer", list(Answer))
+@pytest.mark.parametrize("answer", ALL_ANSWERS)
 def test_where_one_region_is_alone_its_answer_is_that_of_the_part(answer: Answer) -> None:
     pixels = picture(150, 210)
 
@@ -109,7 +109,7 @@ def test_where_one_region_is_alone_its_answer_is_that_of_the_part(answer: Answer
 
 
 @settings(deadline=None, max_examples=6)
-@given(st.integers(20, 90), st.sampled_from(list(Answer)))
+@given(st.integers(20, 90), st.sampled_from(ALL_ANSWERS))
 def test_strips_of_blended_regions_are_the_same_bits(height: int, answer: Answer) -> None:
     raster = ArrayRaster(picture(150, 120))
     rule = RegionRule(side=90, overlap=30)

@@ -21,7 +21,7 @@ from glnet.model.config import Framing
 from glnet.model.exchange import Exchange, Merger
 from glnet.raster import ArrayRaster, Raster
 from tests.inference.pictures import picture, raster
-from tests.model.tiny import tiny_model
+from tests.model.tiny import ALL_ANSWERS, tiny_model
 
 CPU = torch.device("cpu")
 few = settings(deadline=None, max_examples=10)
@@ -38,8 +38,8 @@ def scene() -> ArrayRaster:
 
 
 def _scores(model: Model, of: Raster, how: Settings | None = None) -> list[Tensor]:
-    with predict(model, of, how or Settings(), tuple(Answer)) as prediction:
-        return [prediction.scores(answer, Window(0, 0, of.size), CPU) for answer in Answer]
+    with predict(model, of, how or Settings(), ALL_ANSWERS) as prediction:
+        return [prediction.scores(answer, Window(0, 0, of.size), CPU) for answer in ALL_ANSWERS]
 
 
 def _assert_the_same_answer(found: list[Tensor], expected: list[Tensor]) -> None:
@@ -96,7 +96,7 @@ def _sum_up(logits: Tensor, windows: list[Window]) -> Tensor:
 
 @pytest.fixture(scope="module")
 def predicted(model: Model, scene: ArrayRaster) -> Iterator[Prediction]:
-    with predict(model, scene, Settings(), tuple(Answer)) as prediction:
+    with predict(model, scene, Settings(), ALL_ANSWERS) as prediction:
         yield prediction
 
 

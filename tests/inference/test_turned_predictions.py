@@ -19,7 +19,7 @@ from glnet.model.checkpoint import Model
 from glnet.model.config import Framing
 from glnet.raster import ArrayRaster, Turn, TurnedRaster
 from tests.inference.pictures import picture, raster
-from tests.model.tiny import tiny_model
+from tests.model.tiny import ALL_ANSWERS, tiny_model
 
 CPU = torch.device("cpu")
 EIGHT = TURNS["all"]
@@ -153,8 +153,8 @@ def test_a_turned_raster_says_what_its_raster_says() -> None:
 @pytest.mark.parametrize("ways", WAYS)
 def test_strips_are_rows_of_the_whole(ways: Turns) -> None:
     of = raster(101, 75)
-    with predict(tiny_model(), of, Settings(turns=ways), tuple(Answer)) as prediction:
-        for answer in Answer:
+    with predict(tiny_model(), of, Settings(turns=ways), ALL_ANSWERS) as prediction:
+        for answer in ALL_ANSWERS:
             whole = prediction.scores(answer, Window(0, 0, of.size), CPU)
             parts = [prediction.scores(answer, strip, CPU) for strip in strips(of.size, 13)]
             assert torch.equal(torch.cat(parts, 1), whole)
@@ -162,8 +162,8 @@ def test_strips_are_rows_of_the_whole(ways: Turns) -> None:
 
 def test_a_window_is_a_part_of_the_whole() -> None:
     of, window = raster(101, 75), Window(33, 17, Size(40, 50))
-    with predict(tiny_model(), of, Settings(turns="all"), tuple(Answer)) as prediction:
-        for answer in Answer:
+    with predict(tiny_model(), of, Settings(turns="all"), ALL_ANSWERS) as prediction:
+        for answer in ALL_ANSWERS:
             whole = prediction.scores(answer, Window(0, 0, of.size), CPU)
 
             part = prediction.scores(answer, window, CPU)

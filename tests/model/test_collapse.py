@@ -18,7 +18,7 @@ from glnet.model.folding import folded
 from glnet.model.fpn import FPN
 from glnet.model.glnet import GLNet, required
 from glnet.model.moving import moved
-from tests.model.tiny import tiny_model
+from tests.model.tiny import ALL_ANSWERS, tiny_model
 
 CPU = torch.device("cpu")
 
@@ -33,7 +33,7 @@ def test_the_network_stays_as_it_was() -> None:
 
     form = _collapsed(network)
     with torch.inference_mode():
-        form.see_whole(torch.rand(1, 3, 64, 64), tuple(Answer))
+        form.see_whole(torch.rand(1, 3, 64, 64), ALL_ANSWERS)
 
     assert all(module.training for module in network.modules())
     assert all(of.requires_grad for of in network.parameters())

@@ -20,6 +20,7 @@ from glnet.raster import ArrayRaster
 from tests.model import plain_glnet
 from tests.model.plain_glnet import Published, State
 from tests.model.published_rule import STAGES, published_shapes, rule_weights
+from tests.model.tiny import ALL_ANSWERS
 
 KEYS = Path(__file__).parents[3] / "shared" / "reference" / "state_dict_keys.json"
 CPU = torch.device("cpu")
@@ -77,7 +78,7 @@ def test_converted_files_answer_as_the_plain_network(
     files: list[Path], picture: NDArray[np.uint8], stage: int
 ) -> None:
     model = convert_published(files[:stage], patch_size=PATCH, thumbnail_size=SIDE)
-    wanted = tuple(Answer) if stage > 1 else (Answer.GLOBAL,)
+    wanted = ALL_ANSWERS if stage > 1 else (Answer.GLOBAL,)
     raster = ArrayRaster(picture)
 
     with predict(model, raster, Settings(patch_batch=4), wanted) as prediction:

@@ -5,6 +5,7 @@ from dataclasses import replace
 import torch
 
 from glnet.data.classes import ClassInfo
+from glnet.model.answers import Answer
 from glnet.model.checkpoint import Model, new_model
 from glnet.model.config import (
     Architecture,
@@ -59,3 +60,7 @@ def tiny_model(
         model = new_model(config)
     model.network.eval()
     return model
+
+
+ALL_ANSWERS = (Answer.GLOBAL, Answer.LOCAL, Answer.AGGREGATED)
+"""Of a bidirectional model."""

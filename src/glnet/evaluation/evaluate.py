@@ -42,7 +42,13 @@ from glnet.evaluation.report_folder import About, check_folder, write_folder
 from glnet.geometry import strips
 from glnet.inference.machine import explained_memory, resolved
 from glnet.inference.predictor import Predictor
-from glnet.inference.streaming import Answer, Settings, answers_of, predict
+from glnet.inference.streaming import (
+    Answer,
+    Settings,
+    answers_of,
+    is_coarse_to_fine,
+    predict,
+)
 from glnet.model.checkpoint import Model
 
 ImageProgress = Callable[[str, int, int], None]
@@ -232,7 +238,9 @@ def _count(
     Pixels that are no measurements count as not labelled.
     """
     model, device = predictor.model, torch.device(predictor.settings.device)
-    counted = {answer: Confusion(model.num_classes, device) for answer in answers_of(model)}
+    answers = answers_of(model)
+    shown = (Answer.COARSE, *answers) if is_coarse_to_fine(model, predictor.settings) else answers
+    counted = {answer: Confusion(model.num_classes, device) for answer in shown}
     with opened(sample, description) as (raster, labels):
         settings, formed = predictor.fitted(raster, evaluation_bytes(labels))
         with (
@@ -241,7 +249,7 @@ def _count(
                 model,
                 raster,
                 settings,
-                tuple(counted),
+                answers,
                 form=formed.form,
                 coarse=predictor.coarse(raster, settings),
             ) as prediction,

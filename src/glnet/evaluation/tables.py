@@ -6,7 +6,12 @@ Nothing here imports more than Python, so that commands can before they know wha
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-TITLES = {"global": "global branch", "local": "local branch", "aggregated": "GLNet"}
+TITLES = {
+    "coarse": "coarse branch",
+    "global": "global branch",
+    "local": "local branch",
+    "aggregated": "GLNet",
+}
 """What people read for an answer."""
 
 

@@ -35,9 +35,13 @@ class CoarseLogits(NamedTuple):
 
     def scores(self, window: Window, device: torch.device) -> Tensor:
         """Scores of a window, of which none is above that of the background."""
-        logits = self.logits.to(device)
-        scores = stretch(logits, self.grid, window, self.sampling, device)
+        scores = self.own_scores(window, device)
         return torch.minimum(scores, scores[BACKGROUND])
+
+    def own_scores(self, window: Window, device: torch.device) -> Tensor:
+        """Scores of a window as the branch has them: (K, rows, columns)."""
+        logits = self.logits.to(device)
+        return stretch(logits, self.grid, window, self.sampling, device)
 
 
 class BoxPrediction(Prediction):
@@ -59,8 +63,10 @@ class BoxPrediction(Prediction):
         self._has_holes = has_holes
 
     def scores(self, answer: Answer, window: Window, device: torch.device) -> Tensor:
-        """As `Prediction.scores`."""
+        """As `Prediction.scores`; the coarse branch's are those of the whole raster."""
         self._require_inside(window)
+        if answer is Answer.COARSE:
+            return self._coarse.own_scores(window, device)
         if (whole := self._holding(window)) is not None:
             return whole.prediction.scores(answer, _within(whole, window), device)
         scores = self._coarse.scores(window, device)
@@ -73,6 +79,8 @@ class BoxPrediction(Prediction):
         """As `Prediction.weight`."""
         self._require_inside(window)
         weight = torch.ones(window.size.height, window.size.width, device=device)
+        if answer is Answer.COARSE:
+            return weight
         for box, shared in self._reached(window):
             inside = shared.moved(-window.row, -window.column).slices
             weight[inside] = box.prediction.weight(answer, _within(box, shared), device)
