@@ -103,7 +103,7 @@ def feed(name: str, source: Source, choice: Choice, part: Part = ALONE) -> Feed:
         len(images),
         thumbnails_at_once if name == "context" else image_by_image,
         "a seed",
-        foreground=lambda number: images[number].foreground(),
+        foreground=lambda number, _: images[number].foreground(),
     )
     plan.part = part
     portions = Portions(images, has_thumbnails=source.model.network.context is not None)

@@ -63,7 +63,7 @@ def test_options_alone_are_a_configuration() -> None:
     [
         (
             "colour: 1",
-            "unknown key colour; known here: architecture, data, follow, framing, loss, output,",
+            "unknown key colour; known here: architecture, coarse_to_fine, data, follow, framing, loss",
         ),
         (
             "run: {sede: 1}",
@@ -73,7 +73,7 @@ def test_options_alone_are_a_configuration() -> None:
             "stages: {local: {epoch: 1}}",
             "unknown key stages.local.epoch; known here: epochs, images, learning_rate, micro_ba",
         ),
-        ("stages: {locl: {epochs: 1}}", "unknown key stages.locl; known here: context, local, ref"),
+        ("stages: {locl: {epochs: 1}}", "unknown key stages.locl; known here: coarse, context, loc"),
     ],
 )
 def test_unknown_keys_list_the_known_ones(tmp_path: Path, text: str, message: str) -> None:

@@ -20,7 +20,7 @@ marks = st.lists(st.tuples(shares, shares), min_size=1, max_size=5)
 
 
 def looks(choice: Choice, seen: list[Mark], size: Size = SIZE, epochs: int = 3) -> list[Look]:
-    plan = Plan([size], FRAMING, choice, 1, image_by_image, "seed", foreground=lambda _: seen)
+    plan = Plan([size], FRAMING, choice, 1, image_by_image, "seed", foreground=lambda *_: seen)
     return [plan.tasks(epoch, 0)[0].look for epoch in range(epochs)]
 
 
@@ -111,7 +111,7 @@ def test_without_any_mark_patches_are_chosen_as_without_asking(placement: Placem
 
 
 def test_marks_are_not_asked_for_where_they_do_not_matter() -> None:
-    def asked(number: int) -> list[Mark]:
+    def asked(number: int, _: Window | None) -> list[Mark]:
         pytest.fail(f"image {number} was read for nothing")
 
     plan = Plan([SIZE], FRAMING, Choice(), 1, image_by_image, "seed", foreground=asked)

@@ -13,7 +13,7 @@ from glnet.model.checkpoint import Model, load_model, save_model
 from glnet.model.exchange import Exchange
 from glnet.model.glnet import GLNet
 from glnet.training.portions import Portion
-from glnet.training.starting import as_trained, start_aggregation, start_local, start_refined
+from glnet.training.starting import as_trained, start_aggregation, start_branch
 from tests.model.tiny import tiny_model
 from tests.training.looks import (
     OBJECTIVE,
@@ -53,7 +53,7 @@ def test_the_local_branch_starts_as_the_context_branch(row: str, sample: Sample)
     (portion,) = whole("local", model, sample)
     network: Any = model.network
 
-    start_local(network)
+    start_branch(network, "local", "context")
 
     exchange = Exchange(portion.task.look.grid, "exact")
     with torch.no_grad():
@@ -67,7 +67,7 @@ def test_the_local_branch_starts_as_the_context_branch(row: str, sample: Sample)
 @pytest.mark.parametrize("row", ["bidirectional", "bidirectional, shallow"])
 def test_the_refined_stage_starts_where_the_local_stage_ended(row: str, sample: Sample) -> None:
     model = tiny_model(row)
-    start_refined(model.network)
+    start_branch(model.network, "refined", "context")
 
     local, refined = (
         answers(STEPS[name](model.network, OBJECTIVE), whole(name, model, sample))
@@ -83,7 +83,7 @@ def test_the_refined_branch_starts_with_the_context_branchs_answer(
     model = tiny_model()
     before = predicted(model, sample, Answer.GLOBAL)
     network: Any = model.network
-    start_refined(network)
+    start_branch(network, "refined", "context")
 
     after = predicted(model, sample, Answer.GLOBAL)
 

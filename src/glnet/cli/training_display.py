@@ -7,7 +7,7 @@ from glnet.cli.console import ProgressDisplay, complain
 if TYPE_CHECKING:
     from glnet.training.progress import Moment
 
-STAGES = ("context", "local", "refined")
+STAGES = ("coarse", "context", "local", "refined")
 
 
 class TrainingDisplay:

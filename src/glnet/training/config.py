@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from glnet.data import DatasetKind
 from glnet.errors import ConfigurationError
-from glnet.model.config import Architecture, Framing
+from glnet.model.config import Architecture, Boxes, CoarseToFine, Framing
 from glnet.training.following.logger_config import logger_configs
 
 NormalizationRule = Literal["data", "imagenet", "published"]
@@ -50,10 +50,11 @@ ClassWeights = Literal["none", "balanced"] | tuple[float, ...]
 Weights = Literal["last", "best"]
 """Which weights of a stage are kept: after the last step, or of the best look at validation."""
 
-Start = Literal["context", "fresh"]
-"""Where a branch's weights start: at the trained context branch's, or fresh (or timm's).
+Start = Literal["context", "coarse", "fresh"]
+"""Where a branch's weights start: at the trained context or coarse branch's, or fresh (or timm's).
 
-The aggregation starts as the local branch's classifier in either case (`starting.py`).
+Fresh also where there is no such branch, or it does not train earlier. The aggregation starts as
+the local branch's classifier in any case (`starting.py`).
 """
 
 
@@ -140,8 +141,8 @@ class StageConfig:
         learning_rate: Of Adam at the start.
         images: Images per optimiser step, over all devices.
         patches: Patches per image and step (stages that see patches); 0 takes the whole grid.
-        micro_batch: Patches, in the context stage thumbnails, that run at once with a graph: the
-            memory of a step grows with these alone. The paper's mini-batch is 6.
+        micro_batch: Patches, in the coarse and the context stage thumbnails, that run at once with
+            a graph: the memory of a step grows with these alone. The paper's mini-batch is 6.
         start: Where the branch's weights start.
 
     Raises:
@@ -166,16 +167,21 @@ class StageConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class StagesConfig:
-    """The three stages, named after the branch that trains (epochs: published code).
+    """The stages, named after the branch that trains (epochs: published code).
 
     Attributes:
-        context: The global branch alone.
+        coarse: The branch that draws boxes; only with ``coarse_to_fine``. Its epochs are those of
+            the context stage: the published code has no such branch.
+        context: The global branch alone. Starts at the coarse branch's weights where there is one.
         local: The local branch and the aggregation layer, hearing the frozen context branch.
         refined: The global branch that hears the frozen local branch, and the aggregation layer.
     """
 
-    context: StageConfig = field(
+    coarse: StageConfig = field(
         default_factory=lambda: StageConfig(epochs=120, learning_rate=1e-4, start="fresh")
+    )
+    context: StageConfig = field(
+        default_factory=lambda: StageConfig(epochs=120, learning_rate=1e-4, start="coarse")
     )
     local: StageConfig = field(
         default_factory=lambda: StageConfig(epochs=50, learning_rate=2e-5, start="fresh")
@@ -183,6 +189,41 @@ class StagesConfig:
     refined: StageConfig = field(
         default_factory=lambda: StageConfig(epochs=120, learning_rate=1e-4)
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CoarseToFineTraining:
+    """Coarse-to-fine segmentation (section 3.3), and which boxes train.
+
+    Every stage after the coarse one looks at boxes of images instead of whole images. The paper
+    does not say which boxes train: those of the truth are right, those that the coarse branch
+    predicts are what will come in prediction.
+
+    Attributes:
+        boxes: ``one`` around all foreground (the paper), or one around ``each`` component.
+        ratio: How many pixels of foreground come, at most, on one of background in a box that is
+            relaxed (footnote 1: about 1).
+        truth: Share of looks that take a box of the ground truth; the others take one that the
+            coarse branch predicts.
+        jitter: Each side of a box moves at random by up to this share of the box's height or width.
+
+    Raises:
+        ConfigurationError: If a number is out of range.
+    """
+
+    boxes: Boxes = "one"
+    ratio: float = 1.0
+    truth: float = 0.5
+    jitter: float = 0.1
+
+    def __post_init__(self) -> None:
+        _within(0, 1, "coarse_to_fine.", truth=self.truth, jitter=self.jitter)
+        _ = self.rule  # which checks the ratio
+
+    @property
+    def rule(self) -> CoarseToFine:
+        """What prediction needs of it."""
+        return CoarseToFine(boxes=self.boxes, ratio=self.ratio)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -273,6 +314,7 @@ class TrainingConfig:
         start_from: A model whose stages are done, such as another run's ``stages/context``.
         architecture: The network's parts.
         framing: How the network looks at a raster.
+        coarse_to_fine: Whether, and how, only boxes around foreground are refined.
         loss: What is minimised.
         stages: How every stage trains.
         run: How the machine is used.
@@ -284,6 +326,7 @@ class TrainingConfig:
     start_from: str | None = None
     architecture: Architecture = field(default_factory=Architecture)
     framing: Framing = field(default_factory=Framing)
+    coarse_to_fine: CoarseToFineTraining | None = None
     loss: LossConfig = field(default_factory=LossConfig)
     stages: StagesConfig = field(default_factory=StagesConfig)
     run: RunConfig = field(default_factory=RunConfig)

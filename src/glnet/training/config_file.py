@@ -10,13 +10,16 @@ import yaml
 from jsonargparse import ArgumentParser, Namespace
 
 from glnet.errors import ConfigurationError, GLNetError
-from glnet.training.config import TrainingConfig
+from glnet.training.config import CoarseToFineTraining, TrainingConfig
 from glnet.training.yaml_texts import dumped
 
 UNKNOWN_KEY = re.compile(
     r"(?:Group '([^']+)' does not accept o|O)ption '([^']+)'|unrecognized arguments: --([\w.-]+)"
 )
 """How the parser complains of a key in a file and of one on the command line."""
+
+OPTIONAL = "coarse_to_fine"
+"""The group of keys that is missing where no key of it is given, or null is."""
 
 REWORDINGS = (
     (r'Parser key "([^"]+)": Unable to load config.*', r"\1 is a group of keys; give one of them"),
@@ -37,7 +40,9 @@ def configuration_parser() -> ArgumentParser:
     """A parser that knows every key of a `TrainingConfig`, with its documentation as help."""
     parser = ArgumentParser(prog="glnet train", exit_on_error=False, allow_abbrev=False)
     parser.add_argument("--config", action="config", help="YAML file with any of the keys below")
-    parser.add_class_arguments(TrainingConfig, None)
+    parser.add_class_arguments(TrainingConfig, None, skip={OPTIONAL})
+    # A group like the others: as a value that may be missing, the parser would take a class's name.
+    parser.add_class_arguments(CoarseToFineTraining, OPTIONAL)
     return parser
 
 
@@ -54,6 +59,7 @@ def read_config(file: str | Path | None, overrides: Sequence[str] = ()) -> Train
     """
     parser = configuration_parser()
     files = [] if file is None else _extended(Path(file))
+    is_given = _is_given(files, overrides)
     for path, given in files:
         _check_groups(str(path), given, parser.get_defaults().as_dict())
     arguments = list(overrides)
@@ -63,12 +69,27 @@ def read_config(file: str | Path | None, overrides: Sequence[str] = ()) -> Train
         values = parser.parse_args(arguments)
         values.pop("config", None)
         _refuse_nulls(values, parser.get_defaults())
-        config = TrainingConfig(**vars(parser.instantiate(values)))
+        made = vars(parser.instantiate(values))
+        config = TrainingConfig(**{**made, OPTIONAL: made[OPTIONAL] if is_given else None})
     except GLNetError:
         raise
     except Exception as error:  # jsonargparse raises whatever the values provoke
         raise ConfigurationError(_explained(error, parser)) from error
     return _with_description(config, [path for path, _ in files])
+
+
+def _is_given(files: Sequence[tuple[Path, dict[str, Any]]], overrides: Sequence[str]) -> bool:
+    """Whether the optional group is; of files the last one that names it decides.
+
+    A null is taken out, as the parser knows none for a group.
+    """
+    is_given = False
+    for _, given in files:
+        if OPTIONAL in given:
+            is_given = given[OPTIONAL] is not None
+            if not is_given:
+                del given[OPTIONAL]
+    return is_given or any(re.match(rf"--{OPTIONAL}\b", of) for of in overrides)
 
 
 def _with_description(config: TrainingConfig, files: Sequence[Path]) -> TrainingConfig:

@@ -39,6 +39,11 @@ class ContentlessImage:
         self._classes = classes
         self._bands = bands
 
+    def within(self, box: Window) -> "ContentlessImage":
+        """A box of it, which has no content either."""
+        del box
+        return self
+
     def thumbnail(self, turn: Turn) -> Thumbnail:
         """The whole image."""
         del turn

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from glnet.data import IGNORE_INDEX
+from glnet.data import IGNORE_INDEX, ClassInfo
 from glnet.errors import ConfigurationError
 from glnet.geometry import Size
 from glnet.inference.live_bytes import LiveBytes, uncollected
@@ -33,7 +33,7 @@ from glnet.training.contentless import (
 )
 from glnet.training.plan import Task
 from glnet.training.portions import Portion, Portions
-from glnet.training.preparation import objective_of, steps_of
+from glnet.training.preparation import model_config, objective_of, steps_of
 from glnet.training.stages import StageModule
 
 META = torch.device("meta")
@@ -46,11 +46,11 @@ class StepEstimate:
     """What an optimiser step takes.
 
     Attributes:
-        stage: ``context``, ``local`` or ``refined``.
+        stage: ``coarse``, ``context``, ``local`` or ``refined``.
         height: Of every image, in pixels.
         width: Of every image, in pixels.
         images: Per step, over all devices.
-        micro_batch: Patches, in the context stage thumbnails, at once.
+        micro_batch: Patches, in the coarse and the context stage thumbnails, at once.
         device: Where the network trains.
         precision: In which numbers it computes.
         device_bytes: The most that tensors take at once on one device: weights, frozen ones too,
@@ -85,7 +85,8 @@ def estimate_steps(
 ) -> list[StepEstimate]:
     """Estimate a step of every stage of a configuration.
 
-    No file is opened: a stage that ``start_from`` has done is estimated too.
+    No file is opened: a stage that ``start_from`` has done is estimated too. A coarse-to-fine run
+    looks at boxes of images, whose size is not known: the largest are taken, the images themselves.
 
     Args:
         config: Its ``run.device`` and ``run.precision`` are not looked at.
@@ -100,8 +101,12 @@ def estimate_steps(
             images, or they are too small to train.
     """
     _check_numbers(classes, bands)
+    model_config(config, tuple(ClassInfo(f"class {k}", (k, 0, 0)) for k in range(classes)))
     _check(config, size, precision)
-    network = build_glnet(config.architecture, bands, classes).to(META)
+    is_coarse_to_fine = config.coarse_to_fine is not None
+    network = build_glnet(
+        config.architecture, bands, classes, is_coarse_to_fine=is_coarse_to_fine
+    ).to(META)
     objective = objective_of(config, torch.ones(classes, dtype=torch.int64))
     image = ContentlessImage(config.framing, classes, bands)
     found = []

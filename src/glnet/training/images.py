@@ -6,6 +6,7 @@ Windows are read from the files; thumbnails and decoded images are held as far a
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from copy import copy
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,11 +21,19 @@ from glnet.data import (
     LabelledSample,
     LabelRaster,
 )
-from glnet.geometry import Window
+from glnet.geometry import Size, Window
 from glnet.inference.pixels import normalized
 from glnet.inference.sampling import sampled
 from glnet.model.config import Framing, Normalization
-from glnet.raster import ArrayRaster, Masked, Raster, Valid, masked_reduced, masked_thumbnail
+from glnet.raster import (
+    ArrayRaster,
+    Masked,
+    Raster,
+    RasterPart,
+    Valid,
+    masked_reduced,
+    masked_thumbnail,
+)
 from glnet.training.augmentation import Turn, read_turned
 
 
@@ -36,7 +45,7 @@ class Thumbnail(NamedTuple):
 
 
 class LabelledImage:
-    """An image and its mask, read by windows in the network's pixels.
+    """An image and its mask, or a box of them, read by windows in the network's pixels.
 
     Args:
         sample: The files.
@@ -60,6 +69,23 @@ class LabelledImage:
         self._description = description
         self._normalization = normalization
         self._cache = cache
+        self._box: Window | None = None
+
+    def within(self, box: Window) -> "LabelledImage":
+        """A box of the image as an image of its own; its thumbnail is not remembered."""
+        part = copy(self)
+        part._box = self._in_file(box)
+        return part
+
+    @property
+    def size(self) -> Size:
+        """Height and width in raster pixels."""
+        return self._small().size
+
+    @property
+    def measured(self) -> Valid | None:
+        """Which cells of the thumbnail are measurements, (g, g); None where all are."""
+        return self._small().valid
 
     @property
     def num_classes(self) -> int:
@@ -68,23 +94,34 @@ class LabelledImage:
 
     def thumbnail(self, turn: Turn = Turn()) -> Thumbnail:  # noqa: B008 - frozen
         """The whole image; remembered as far as the cache allows."""
-        pixels, valid, classes = self._small()
-        entering = turn.apply(self._to_network(Masked(pixels, valid)))
-        return Thumbnail(_to_tensor(entering), _to_tensor(turn.apply(classes)))
+        small = self._small()
+        entering = turn.apply(self._to_network(Masked(small.pixels, small.valid)))
+        return Thumbnail(_to_tensor(entering), _to_tensor(turn.apply(small.labels)))
 
-    def foreground(self) -> list[tuple[float, float]]:
+    def foreground(self, box: Window | None = None) -> list[tuple[float, float]]:
         """Points of other classes than the first, as shares of the height and the width.
 
         Those of the thumbnail, `MARKS` at most, evenly chosen.
+
+        Args:
+            box: Of the image; where it is given, its points alone, as shares of its sides. They are
+                still those of the image's thumbnail, which need not be read again.
         """
-        classes = self._small().labels
-        cells = np.argwhere((classes > 0) & (classes != IGNORE_INDEX))
-        cells = cells[:: -(-len(cells) // MARKS) or 1]
-        return [tuple(of) for of in ((cells + 0.5) / classes.shape).tolist()]
+        small = self._small()
+        sides = np.array(small.labels.shape)
+        points = np.argwhere(is_foreground(small.labels)) + 0.5
+        start, extent = np.zeros(2), sides
+        if box is not None:
+            cells = sides / (small.size.height, small.size.width)  # in a pixel
+            start = cells * (box.row, box.column)
+            extent = cells * (box.size.height, box.size.width)
+            points = points[((points > start) & (points < start + extent)).all(axis=1)]
+        points = points[:: -(-len(points) // MARKS) or 1]
+        return [tuple(of) for of in ((points - start) / extent).tolist()]
 
     def pixels(self, windows: Sequence[Window], turn: Turn) -> Tensor:
         """Normalised pixels (P, bands, p, p) of windows of the turned image."""
-        raster, _ = self._cache.open(self._sample, self._description)
+        raster, _ = self._open()
         factor = self.framing.reduction
 
         def read(window: Window) -> NDArray[np.float32]:
@@ -106,19 +143,34 @@ class LabelledImage:
         return torch.from_numpy(counts[: self.num_classes])
 
     def _labels(self, window: Window, turn: Turn) -> NDArray[np.uint8]:
-        raster, labels = self._cache.open(self._sample, self._description)
+        raster, labels = self._open()
         factor = self.framing.reduction
-        return read_turned(lambda at: labels.read_nearest(at, factor), turn, window, raster.size)
+
+        def read(window: Window) -> NDArray[np.uint8]:
+            return labels.read_nearest(self._in_file(window), factor)
+
+        return read_turned(read, turn, window, raster.size)
+
+    def _open(self) -> tuple[Raster, LabelRaster]:
+        """The image, or its box; and the labels, which know nothing of the box."""
+        raster, labels = self._cache.open(self._sample, self._description)
+        return raster if self._box is None else RasterPart(raster, self._box), labels
+
+    def _in_file(self, window: Window) -> Window:
+        """Where a window lies in the files."""
+        return window if self._box is None else window.moved(self._box.row, self._box.column)
 
     def _small(self) -> "_Small":
-        def read() -> _Small:
-            raster, labels = self._cache.open(self._sample, self._description)
-            return _Small(
-                *masked_thumbnail(raster, self.framing.thumbnail),
-                sampled(labels.read, labels.size, self.framing.thumbnail),
-            )
+        # Boxes are drawn anew at every look: to keep them would only take the images' room.
+        if self._box is not None:
+            return self._read_small()
+        return self._cache.small(self.stem, self._read_small)
 
-        return self._cache.small(self.stem, read)
+    def _read_small(self) -> "_Small":
+        raster, labels = self._open()
+        size = self.framing.thumbnail
+        classes = sampled(lambda of: labels.read(self._in_file(of)), raster.size, size)
+        return _Small(raster.size, *masked_thumbnail(raster, size), classes)
 
     def _to_network(self, read: Masked) -> NDArray[np.float32]:
         entering: NDArray[np.float32] = normalized(
@@ -131,12 +183,25 @@ MARKS = 1024
 """So many points of foreground are enough to choose patches by."""
 
 
-class _Small(NamedTuple):
-    """An image's thumbnail and its labels, as the files have them."""
+def is_foreground(labels: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Where labels are of another class than the first; what is ignored is no foreground."""
+    found: NDArray[np.bool_] = (labels > 0) & (labels != IGNORE_INDEX)
+    return found
 
+
+class _Small(NamedTuple):
+    """An image's size, thumbnail and its labels, as the files have them."""
+
+    size: Size
     pixels: NDArray[Any]
     valid: Valid | None
     labels: NDArray[np.uint8]
+
+    @property
+    def bytes(self) -> int:
+        """In memory."""
+        kept = (self.pixels, self.valid, self.labels)
+        return sum(of.nbytes for of in kept if of is not None)
 
 
 class PixelCache:
@@ -167,7 +232,7 @@ class PixelCache:
         if stem not in self._small:
             self._small[stem] = read()
         self._small.move_to_end(stem)
-        sizes = [sum(of.nbytes for of in small if of is not None) for small in self._small.values()]
+        sizes = [small.bytes for small in self._small.values()]
         while len(sizes) > 1 and sum(sizes) > self._limit:
             self._small.popitem(last=False)
             sizes.pop(0)

@@ -41,10 +41,14 @@ def look_at(
             sizes.append(raster.size)
             statistics.append(_statistics(raster, framing, rule))
     means, squares = (np.mean(of, axis=0) for of in zip(*statistics, strict=True))
-    extent = TrainingExtent(
+    return _normalization(means, squares, rule), extent_of(sizes)
+
+
+def extent_of(sizes: Sequence[Size]) -> TrainingExtent:
+    """The smallest and the largest of some sizes, at least one, by their pixels."""
+    return TrainingExtent(
         smallest=min(sizes, key=lambda of: of.area), largest=max(sizes, key=lambda of: of.area)
     )
-    return _normalization(means, squares, rule), extent
 
 
 def _statistics(

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import Literal, NamedTuple
 
-from glnet.geometry import PatchGrid, Size
+from glnet.geometry import PatchGrid, Size, Window
 from glnet.model.config import Framing
 from glnet.model.exchange import PatchIndex
 from glnet.training.augmentation import Turn, random_turn
@@ -65,12 +65,13 @@ class Look:
 
     Attributes:
         image: Its number.
-        turn: How it is laid.
+        turn: How it, or its box, is laid.
         tint: In which light.
-        grid: Of the turned image; may list places anywhere.
+        grid: Of the turned image, or box; may list places anywhere.
         learn: Which of its patches are answered for.
         share: Its weight in the loss of its step; those of a step sum to 1.
         merge: Which of its patches will be merged, where any are; None is all of the grid.
+        box: Of the image as it lies, in pixels; what is outside is not seen. None is all of it.
     """
 
     image: int
@@ -80,6 +81,7 @@ class Look:
     learn: tuple[PatchIndex, ...]
     share: float
     merge: tuple[PatchIndex, ...] | None = None
+    box: Window | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,8 +128,11 @@ class Part(NamedTuple):
 Schedule = Callable[[Sequence[Look], Choice], Iterator[Task]]
 """How the images of a process's step become tasks."""
 
-Foreground = Callable[[int], Sequence[tuple[float, float]]]
-"""Where an image has foreground: (row, column) as shares of its height and width."""
+Foreground = Callable[[int, Window | None], Sequence[tuple[float, float]]]
+"""Where an image, or a box of it, has foreground: (row, column) as shares of height and width."""
+
+DrawBox = Callable[[int, random.Random], Window | None]
+"""Which box of an image a look takes, by the luck of that look; None takes the whole image."""
 
 
 class Plan:
@@ -142,6 +147,7 @@ class Plan:
         seed: Of the order, turns, places. None lays every image the same way in every epoch, in
             the images' own order, as validation does.
         foreground: Asked where `Choice.foreground` is over 0.
+        box: Asked at every look, at most one box of which is an image to all that follows.
 
     Attributes:
         part: Which of the images of a step are this process's; all, until it is told otherwise.
@@ -156,7 +162,8 @@ class Plan:
         schedule: Schedule,
         seed: str | None,
         *,
-        foreground: Foreground = lambda _: (),
+        foreground: Foreground = lambda *_: (),
+        box: DrawBox = lambda *_: None,
     ) -> None:
         self._sizes = sizes
         self._framing = framing
@@ -166,6 +173,7 @@ class Plan:
         self._seed = seed
         self.part = Part()
         self._foreground = foreground
+        self._box = box
 
     @property
     def steps(self) -> int:
@@ -192,14 +200,24 @@ class Plan:
         if self._seed is not None:
             seed = f"{self._seed} epoch {epoch} {seed}"
         rng, choice = random.Random(seed), self._choice
+        box = self._box(number, rng)
         turn = random_turn(rng, flips=choice.flips, quarter_turns=choice.quarter_turns)
         tint = _tint(rng, choice.photometric)
-        grid = self._framing.grid(turn.size(self._sizes[number]))
+        size = self._sizes[number] if box is None else box.size
+        grid = self._framing.grid(turn.size(size))
         marks: list[tuple[float, float]] = []
         if choice.foreground > 0:
-            marks = [_turned(of, turn) for of in self._foreground(number)]
+            marks = [_turned(of, turn) for of in self._foreground(number, box)]
         grid, learn = choose(grid, choice, rng, marks)
-        return Look(image=number, turn=turn, tint=tint, grid=grid, learn=tuple(learn), share=1.0)
+        return Look(
+            image=number,
+            turn=turn,
+            tint=tint,
+            grid=grid,
+            learn=tuple(learn),
+            share=1.0,
+            box=box,
+        )
 
 
 def thumbnails_at_once(looks: Sequence[Look], choice: Choice) -> Iterator[Task]:

@@ -69,6 +69,10 @@ class Readable(Protocol):
 
     stem: str
 
+    def within(self, box: Window) -> "Readable":
+        """A box of the image as an image of its own."""
+        ...
+
     def thumbnail(self, turn: Turn) -> Thumbnail:
         """The whole image."""
         ...
@@ -104,15 +108,19 @@ class Portions(Dataset[Portion]):
         stems = tuple(self._images[look.image].stem for look in task.looks)
         if task.purpose is None:
             return Portion(task, thumbnails=self._thumbnails(task.looks), stems=stems)
-        image, look = self._images[task.look.image], task.look
+        image, look = self._image(task.look), task.look
         windows = _windows(look, task.places)
         opening = self._opening(image, look) if task.opens else None
         pixels = _lit(image.pixels(windows, look.turn), look) if task.has_pixels else None
         labels = image.labels(windows, look.turn) if task.purpose == "learn" else None
         return Portion(task, None, opening, pixels, labels, stems)
 
+    def _image(self, look: Look) -> Readable:
+        image = self._images[look.image]
+        return image if look.box is None else image.within(look.box)
+
     def _thumbnails(self, looks: Sequence[Look]) -> Thumbnail:
-        each = [self._thumbnail(self._images[look.image], look) for look in looks]
+        each = [self._thumbnail(self._image(look), look) for look in looks]
         pixels, labels = zip(*each, strict=True)
         return Thumbnail(torch.stack(pixels), torch.stack(labels))
 

@@ -1,30 +1,45 @@
 """From a configuration to what trains: images, a fresh model, the stages with their data."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import lightning
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from glnet.data import LabelledDataset, LabelledSample
+from glnet.data import ClassInfo, LabelledDataset, LabelledSample
 from glnet.errors import CheckpointError, ConfigurationError
+from glnet.geometry import Size
+from glnet.inference.coarse import least_box
 from glnet.inference.machine import chosen_device
 from glnet.model.checkpoint import Model, load_model, new_model
 from glnet.model.config import ModelConfig, Normalization
-from glnet.model.glnet import GLNet
+from glnet.model.glnet import GLNet, required
+from glnet.training.boxes import BoxChoice, BoxDrawing
 from glnet.training.checking import check_framing, check_splits
 from glnet.training.config import StageConfig, TrainingConfig
 from glnet.training.feeding import Feed
 from glnet.training.images import LabelledImage, PixelCache
 from glnet.training.losses import balanced_weights
 from glnet.training.pixel_statistics import look_at
-from glnet.training.plan import Choice, Plan, Schedule, image_by_image, thumbnails_at_once
+from glnet.training.plan import (
+    Choice,
+    DrawBox,
+    Plan,
+    Schedule,
+    image_by_image,
+    thumbnails_at_once,
+)
 from glnet.training.portions import Portions
 from glnet.training.progress import Steps, unseen
 from glnet.training.stages import Feeds
-from glnet.training.starting import start_aggregation, start_local, start_refined, take_over
+from glnet.training.starting import (
+    THUMBNAIL_STAGES,
+    start_aggregation,
+    start_branch,
+    take_over,
+)
 from glnet.training.steps import ContextStep, LocalStep, Objective, RefinedStep, Step
 
 VALIDATION_PATCHES = 12
@@ -61,8 +76,10 @@ class Setup:
     ) -> None:
         self.config = config
         self.folder = folder
-        chosen_device(config.run.device)
+        self._device = torch.device(chosen_device(config.run.device))
+        self._steps = steps
         check_framing(config.framing)
+        known = model_config(config, folder.description.classes)
         lightning.seed_everything(config.run.seed, verbose=False)
         given = None if config.start_from is None else load_model(config.start_from)
         self.training = folder.split(config.data.train)
@@ -71,11 +88,12 @@ class Setup:
             folder, (config.data.train, config.data.validation), config.framing, steps
         )
         normalization, extent = look_at(self.training, config.framing, config.run.normalization)
+        self.boxes = self._box_choice(known)
+        if self.boxes is not None:
+            extent = self.boxes.extent or extent
         self.model = _model_to_train(
-            ModelConfig(
-                classes=folder.description.classes,
-                architecture=config.architecture,
-                framing=config.framing,
+            replace(
+                known,
                 normalization=normalization if given is None else _given(given, normalization),
                 training_extent=extent,
             ),
@@ -120,14 +138,28 @@ class Setup:
         ]
 
     def start(self, stage: Stage) -> None:
-        """Give the stage's branch its first weights."""
-        from_context = stage.config.start == "context"
+        """Give the stage's branch its first weights, and its looks their boxes.
+
+        Raises:
+            RasterError: If an image cannot be read.
+        """
+        start_branch(self.network, stage.name, stage.config.start)
         if stage.name == "local":
-            if from_context:
-                start_local(self.network)
             start_aggregation(self.network)
-        elif stage.name == "refined" and from_context:
-            start_refined(self.network)
+        if self.boxes is not None and stage.name != "coarse" and not self.boxes.knows_predicted:
+            # Every process for itself: what each of them needs of the other's follows from these.
+            drawing = BoxDrawing(self.model.config, self._steps)
+            branch, images = required(self.network.coarse, "coarse branch"), self._images.values()
+            self.boxes.take_predicted(drawing.around_predicted(branch, list(images), self._device))
+
+    def _box_choice(self, known: ModelConfig) -> BoxChoice | None:
+        """What looks choose boxes from, which are drawn around the truth."""
+        how = self.config.coarse_to_fine
+        if how is None:
+            return None
+        drawing = BoxDrawing(known, self._steps)
+        truth = drawing.around_truth(self.training, self.folder.description)
+        return BoxChoice(how, least_box(known), truth)
 
     def _feeds(self, name: str, stage: StageConfig) -> Feeds:
         """How a stage's images come: in training order, and those that are only looked at."""
@@ -151,17 +183,30 @@ class Setup:
         seed: str | None,
     ) -> Feed:
         labelled = [self._images[sample.stem] for sample in samples]
+        sizes = [self.found[sample.stem].size for sample in samples]
         plan = Plan(
-            [self.found[sample.stem].size for sample in samples],
+            sizes,
             self.config.framing,
             choice,
             images,
             schedule_of(name),
             seed,
-            foreground=lambda number: labelled[number].foreground(),
+            foreground=lambda number, box: labelled[number].foreground(box),
+            box=self._draw_box(name, [sample.stem for sample in samples], sizes, seed),
         )
         portions = Portions(labelled, has_thumbnails=self.network.context is not None)
         return Feed(plan, portions, self.config.data.workers)
+
+    def _draw_box(
+        self, name: str, stems: Sequence[str], sizes: Sequence[Size], seed: str | None
+    ) -> DrawBox:
+        """Which boxes a stage looks at: by luck in training, the largest one in validation."""
+        boxes = self.boxes
+        if boxes is None or name == "coarse":
+            return lambda *_: None
+        if seed is None:
+            return lambda number, _: boxes.largest(stems[number])
+        return lambda number, rng: boxes.by_luck(stems[number], sizes[number], rng)
 
 
 def steps_of(
@@ -174,6 +219,9 @@ def steps_of(
     """
     stages, sampling = config.stages, config.framing.sampling
     steps: list[tuple[str, StageConfig, Callable[[], Step]]] = []
+    if network.coarse is not None:
+        coarse = network.coarse
+        steps.append(("coarse", stages.coarse, lambda: ContextStep(network, objective, coarse)))
     if network.context is not None:
         steps.append(("context", stages.context, lambda: ContextStep(network, objective)))
     if network.local is not None:
@@ -188,6 +236,21 @@ def steps_of(
             "no stage to train: every stage has 0 epochs, or is done in start_from"
         )
     return trained
+
+
+def model_config(config: TrainingConfig, classes: tuple[ClassInfo, ...]) -> ModelConfig:
+    """What a run's model will be, as far as that is known before any image is read.
+
+    Raises:
+        ConfigurationError: If there can be no such model.
+    """
+    how = config.coarse_to_fine
+    return ModelConfig(
+        classes=classes,
+        architecture=config.architecture,
+        framing=config.framing,
+        coarse_to_fine=None if how is None else how.rule,
+    )
 
 
 def objective_of(config: TrainingConfig, counts: torch.Tensor) -> Objective:
@@ -226,7 +289,7 @@ def choice_of(config: TrainingConfig, name: str, stage: StageConfig) -> Choice:
 
 def schedule_of(name: str) -> Schedule:
     """How the images of a stage's step become tasks."""
-    return thumbnails_at_once if name == "context" else image_by_image
+    return thumbnails_at_once if name in THUMBNAIL_STAGES else image_by_image
 
 
 def _given(model: Model, measured: Normalization) -> Normalization:

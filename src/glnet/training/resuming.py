@@ -20,6 +20,7 @@ MAY_DIFFER = (
     "data.description",
     "data.workers",
     "data.cache_mib",
+    "stages.coarse.micro_batch",
     "stages.context.micro_batch",
     "stages.local.micro_batch",
     "stages.refined.micro_batch",

@@ -49,7 +49,7 @@ from glnet.training.preparation import Setup, Stage
 from glnet.training.progress import Moment, Report, StageProgress, Steps, unseen
 from glnet.training.resuming import begin, new_folder, old_folder
 from glnet.training.stages import StageModule
-from glnet.training.starting import as_trained
+from glnet.training.starting import as_trained, take_weights
 from glnet.training.trouble import explained
 
 Note = Callable[[str], None]
@@ -138,7 +138,7 @@ def train(
         )
     for stage in stages:
         if (output / "stages" / stage.name).is_dir():
-            _take_weights(setup, output / "stages" / stage.name)
+            take_weights(setup.network, load_model(output / "stages" / stage.name), stage.name)
             watchers.note(f"stage {stage.name} is done already")
             continue
         setup.start(stage)
@@ -188,11 +188,6 @@ def _folder(config: TrainingConfig, *, resume: bool) -> Path:
     if not is_first():
         return Path(config.output)
     return old_folder(config) if resume else new_folder(config)
-
-
-def _take_weights(setup: Setup, folder: Path) -> None:
-    """Go on from a stage that is done."""
-    setup.network.load_state_dict(load_model(folder).network.state_dict(), strict=False)
 
 
 def _fit(stage: Stage, setup: Setup, watchers: Watchers, diary: Diary) -> None:

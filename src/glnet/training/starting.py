@@ -8,23 +8,30 @@ from torch import nn
 from glnet.errors import CheckpointError
 from glnet.model.branch import Branch
 from glnet.model.checkpoint import Model
+from glnet.model.coarse import coarse_of
 from glnet.model.glnet import GLNet
 from glnet.model.sharing import HearingConv2d
+from glnet.training.config import Start
+
+STAGES = ("coarse", "context", "local", "refined")
+"""In the order they train, each named after the branch that does."""
+
+THUMBNAIL_STAGES = ("coarse", "context")
+"""Those that see thumbnails alone."""
 
 
-def start_local(network: GLNet) -> None:
-    """Start the local branch at the context branch's weights; what it hears starts at nothing."""
-    if network.local is not None and network.context is not None:
-        start_from(network.local, network.context)
+def start_branch(network: GLNet, stage: str, start: Start) -> None:
+    """Start a stage's branch at another one's weights; what it hears starts at nothing.
 
-
-def start_refined(network: GLNet) -> None:
-    """Start the refined branch at the context branch's weights, hearing nothing yet.
-
-    Its answers are then the context branch's, so the stage starts where the local stage ended.
+    A branch's answers are then those of the other one. So the refined stage, from the context
+    branch on, starts where the local stage ended. Where there is no such branch, or it does not
+    train before this one, the weights stay as they are.
     """
-    if network.refined is not None and network.context is not None:
-        start_from(network.refined, network.context)
+    if start == "fresh" or STAGES.index(start) >= STAGES.index(stage):
+        return
+    branch, source = getattr(network, stage), getattr(network, start)
+    if branch is not None and source is not None:
+        start_from(branch, source)
 
 
 def start_aggregation(network: GLNet) -> None:
@@ -70,27 +77,41 @@ def _pass_through(fuse: HearingConv2d) -> None:
     fuse.weight[channels, channels, 1, 1] = 1.0
 
 
-STAGES = ("context", "local", "refined")
-"""In the order they train, each named after the branch that does."""
-
-
 def as_trained(model: Model, stage: str) -> Model:
-    """The model as far as a stage has trained it: what trains later is left out."""
+    """The model as far as a stage has trained it: what trains later is left out.
+
+    After the coarse stage, that is an ordinary model of the global branch alone. It has seen whole
+    images, and the extent in the configuration is that of boxes; so it names none.
+    """
     network, architecture = model.network, model.config.architecture
+    if stage == "coarse":
+        coarse = coarse_of(model)
+        return Model(coarse.network, replace(coarse.config, training_extent=None))
     if stage == "context":
-        network = GLNet(network.context, None, None, None)
+        network = GLNet(network.context, None, None, None, network.coarse)
         architecture = replace(architecture, branches="global", sharing="none", aggregation=False)
     elif stage == "local" and network.refined is not None:
-        network = GLNet(network.context, network.local, None, network.aggregation)
+        network = GLNet(network.context, network.local, None, network.aggregation, network.coarse)
         architecture = replace(architecture, sharing="global_to_local")
     return Model(network, replace(model.config, architecture=architecture))
+
+
+def take_weights(network: GLNet, trained: Model, stage: str) -> None:
+    """Copy the branches of a model as a stage has left it (`as_trained`)."""
+    weights = trained.network.state_dict()
+    if stage == "coarse":
+        weights = {f"coarse.{name.removeprefix('context.')}": of for name, of in weights.items()}
+    network.load_state_dict(weights, strict=False)
 
 
 def take_over(model: Model, given: Model) -> tuple[str, ...]:
     """Copy the branches of a model whose stages are done; returns those stages.
 
+    A model of the global branch alone gives a coarse-to-fine model its coarse branch.
+
     Raises:
-        CheckpointError: If it is of other classes or of another architecture than the run.
+        CheckpointError: If it is of other classes, of another architecture than the run, or
+            coarse-to-fine where the run is not, or the other way round.
     """
     ours = [info.name for info in model.config.classes]
     theirs = [info.name for info in given.config.classes]
@@ -98,7 +119,19 @@ def take_over(model: Model, given: Model) -> tuple[str, ...]:
         raise CheckpointError(
             f"start_from has the classes {', '.join(theirs)}; the dataset has {', '.join(ours)}"
         )
-    done = tuple(name for name in STAGES if getattr(given.network, name) is not None)
+    done = _stages_of(given.network)
+    if model.network.coarse is not None and given.network.coarse is None:
+        if done != ("context",):
+            raise CheckpointError(
+                "start_from is a whole model without a coarse branch; a coarse-to-fine run starts "
+                "from a coarse-to-fine model, or from one of the global branch alone"
+            )
+        done = ("coarse",)
+    elif model.network.coarse is None and given.network.coarse is not None:
+        raise CheckpointError(
+            "start_from is a coarse-to-fine model, whose branches have seen boxes of images; set "
+            "coarse_to_fine, or start from the stages/coarse of its run"
+        )
     wanted = as_trained(model, done[-1]).network.state_dict()
     weights = given.network.state_dict()
     if fault := _difference(wanted, weights):
@@ -106,8 +139,12 @@ def take_over(model: Model, given: Model) -> tuple[str, ...]:
             f"start_from has trained {' and '.join(done)}, but of another architecture: {fault}; "
             "give both the same backbone, widths, sharing and aggregation"
         )
-    model.network.load_state_dict(weights, strict=False)
+    take_weights(model.network, given, done[-1])
     return done
+
+
+def _stages_of(network: GLNet) -> tuple[str, ...]:
+    return tuple(name for name in STAGES if getattr(network, name) is not None)
 
 
 def _difference(wanted: dict[str, torch.Tensor], given: dict[str, torch.Tensor]) -> str | None:

@@ -11,6 +11,7 @@ from glnet.errors import GLNetError, OutputError, TrainingError
 from glnet.inference.machine import MEMORY_WORDS
 from glnet.inference.pixels import LEAST_SIDE
 from glnet.training.config import StageConfig, TrainingConfig
+from glnet.training.starting import THUMBNAIL_STAGES
 
 WORKER = "in DataLoader worker process"
 """Stands in an error that has come from a reading process, before all of its traceback."""
@@ -65,7 +66,8 @@ def _way_out(stage: str, config: TrainingConfig, of: StageConfig) -> str:
     if halves:
         listed = " and ".join(f"{key} from {now} to {now // 2}" for key, now in halves.items())
         return f"lower {listed}, {GO_ON}"
-    what, key = ("thumbnail", "thumbnail_size") if stage == "context" else ("patch", "patch_size")
+    is_small = stage in THUMBNAIL_STAGES
+    what, key = ("thumbnail", "thumbnail_size") if is_small else ("patch", "patch_size")
     alone = f"one {what} at a time is too much"
     if config.run.precision == "32-true":
         return f"{alone}; set run.precision: bf16-mixed, {GO_ON}"

@@ -20,6 +20,10 @@ SALIENT = (
     "framing.thumbnail_size",
     "framing.overlap",
     "framing.reduction",
+    "coarse_to_fine.boxes",
+    "coarse_to_fine.ratio",
+    "coarse_to_fine.truth",
+    "coarse_to_fine.jitter",
     "loss.gamma",
     "loss.regularization",
     "run.precision",
@@ -192,7 +196,7 @@ def _configuration(config: Mapping[str, Any]) -> str:
         [
             [name, *(str(of.get(key, NOTHING)) for key in SALIENT_OF_A_STAGE)]
             for name, of in stages.items()
-            if of.get("epochs")
+            if of.get("epochs") and (name != "coarse" or config.get("coarse_to_fine"))
         ],
     )
     return f"All settings are in [config.yaml](config.yaml); these stand out:\n\n{settings}" + (

@@ -1,4 +1,4 @@
-"""The three stages' steps: which branch learns, on what it sees, towards which loss.
+"""The stages' steps: which branch learns, on what it sees, towards which loss.
 
 A stage is named after the branch that trains. Frozen branches run without graphs; the context of
 an image is computed once per image. What is differentiated at once is one portion: gradients add

@@ -1,10 +1,11 @@
-"""The first stage: the global branch alone (section 3.2.1)."""
+"""The stages of thumbnails: the global branch alone (section 3.2.1), the coarse one (3.3)."""
 
 from collections.abc import Sequence
 
 import torch
 from torch import nn
 
+from glnet.model.branch import Branch
 from glnet.model.glnet import GLNet, required
 from glnet.training.losses import label_counts
 from glnet.training.portions import Portion
@@ -12,21 +13,22 @@ from glnet.training.steps.step import Backward, Objective, Seen, descended
 
 
 class ContextStep:
-    """The global branch alone learns to segment thumbnails.
+    """A branch that hears nobody learns to segment thumbnails.
 
     Args:
-        network: With a context branch.
+        network: With a context branch, or the branch that is given.
         objective: What is minimised.
+        branch: Which of the network's learns; by default the context branch.
 
     Raises:
-        ValueError: If the network has no context branch.
+        ValueError: If the network has no context branch and none is given.
     """
 
-    def __init__(self, network: GLNet, objective: Objective) -> None:
+    def __init__(self, network: GLNet, objective: Objective, branch: Branch | None = None) -> None:
         self.network = network
-        self._context = required(network.context, "context branch")
+        self._branch = required(network.context if branch is None else branch, "context branch")
         self._objective = objective
-        self.trained: Sequence[nn.Module] = [self._context]
+        self.trained: Sequence[nn.Module] = [self._branch]
         self.names: Sequence[str] = ["global"]
 
     def see(self, portion: Portion, backward: Backward | None) -> Seen:
@@ -34,7 +36,7 @@ class ContextStep:
         if portion.thumbnails is None:
             return Seen({})
         pixels, labels = portion.thumbnails
-        logits = self._context(pixels).logits
+        logits = self._branch(pixels).logits
         shares = logits.new_tensor([look.share for look in portion.task.looks], dtype=torch.float32)
         totals = self._objective.total(label_counts(labels, logits.shape[1]))
         loss = self._objective.focal(logits, labels, totals / shares)
