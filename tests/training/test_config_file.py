@@ -73,7 +73,10 @@ def test_options_alone_are_a_configuration() -> None:
             "stages: {local: {epoch: 1}}",
             "unknown key stages.local.epoch; known here: epochs, images, learning_rate, micro_ba",
         ),
-        ("stages: {locl: {epochs: 1}}", "unknown key stages.locl; known here: coarse, context, loc"),
+        (
+            "stages: {locl: {epochs: 1}}",
+            "unknown key stages.locl; known here: coarse, context, loc",
+        ),
     ],
 )
 def test_unknown_keys_list_the_known_ones(tmp_path: Path, text: str, message: str) -> None:
