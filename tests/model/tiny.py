@@ -46,9 +46,10 @@ def tiny_model(
     seed: int = 0,
     training_extent: TrainingExtent | None = None,
     coarse_to_fine: CoarseToFine | None = None,
+    classes: int = 3,
 ) -> Model:
     config = ModelConfig(
-        classes=CLASSES if coarse_to_fine is None else CLASSES[:2],
+        classes=CLASSES[: 2 if coarse_to_fine is not None else classes],
         architecture=replace(ARCHITECTURES[row], backbone=backbone),
         framing=framing or Framing(patch_size=64, thumbnail_size=64, overlap=16),
         normalization=Normalization((100.0,) * bands, (60.0,) * bands),

@@ -24,6 +24,7 @@ COMMANDS = {
     "convert": "turn published checkpoints into a model",
     "train": "train the three stages on a folder of labelled images",
     "evaluate": "measure a model's answers on labelled images",
+    "boxes": "draw how much is foreground before and after boxes (coarse to fine)",
     "data": "check labelled images before they train",
     "demo": "train on drawn scenes and see what each branch sees",
 }

@@ -48,13 +48,13 @@ def sheet(title: str, rows: Sequence[Row], legend: Sequence[tuple[Color, str]]) 
     height = LINE + sum(2 * LINE + of + MARGIN for of in high) + LINE * len(lines) + MARGIN
     picture = Image.new("RGB", (width, height), PAPER)
     draw = ImageDraw.Draw(picture)
-    draw.text((MARGIN, LINE / 2), title, INK, _font(16), anchor="lm")
+    draw.text((MARGIN, LINE / 2), title, INK, text_font(16), anchor="lm")
     top = LINE
     for row, row_height in zip(rows, high, strict=True):
-        draw.text((MARGIN, top + LINE / 2), row.note, INK, _font(13), anchor="lm")
+        draw.text((MARGIN, top + LINE / 2), row.note, INK, text_font(13), anchor="lm")
         for number, (caption, panel) in enumerate(row.panels):
             left = MARGIN + number * (wide + MARGIN)
-            draw.text((left, top + 1.5 * LINE), caption, INK, _font(14), anchor="lm")
+            draw.text((left, top + 1.5 * LINE), caption, INK, text_font(14), anchor="lm")
             place = (left, top + 2 * LINE)
             edge = (place[0] - 1, place[1] - 1, left + panel.shape[1], place[1] + panel.shape[0])
             draw.rectangle(edge, outline=EDGE)  # White classes end where they end.
@@ -95,7 +95,7 @@ def heat_map(title: str, counts: Sequence[Sequence[int]], names: Sequence[str]) 
     """
     rows = [*names, "ignored"] if sum(counts[-1]) else list(names)
     labels = [_short(name) for name in rows]
-    font = _font(13)
+    font = text_font(13)
     left = MARGIN * 2 + round(max(font.getlength(label) for label in labels))
     head = MARGIN + round(max(font.getlength(label) for label in labels[: len(names)]))
     top = 2 * LINE + head
@@ -104,7 +104,7 @@ def heat_map(title: str, counts: Sequence[Sequence[int]], names: Sequence[str]) 
     )
     picture = Image.new("RGB", (width, top + CELL.height * len(rows) + MARGIN), PAPER)
     draw = ImageDraw.Draw(picture)
-    draw.text((MARGIN, LINE / 2), title, INK, _font(16), anchor="lm")
+    draw.text((MARGIN, LINE / 2), title, INK, text_font(16), anchor="lm")
     draw.text((MARGIN, 1.5 * LINE), "rows: truth, columns: answer, % of the row", INK, font, "lm")
     for column, label in enumerate([*labels[: len(names)], "pixels"]):
         _paste_upright(picture, label, left + CELL.width * column + CELL.width // 2, top)
@@ -125,9 +125,9 @@ def _draw_row(draw: ImageDraw.ImageDraw, counts: Sequence[int], left: int, top: 
         draw.rectangle((box, corner), fill=color)
         centre = (box[0] + CELL.width / 2, box[1] + CELL.height / 2)
         ink = PAPER if share > 0.5 else INK
-        draw.text(centre, f"{100 * share:.1f}" if pixels else "-", ink, _font(13), anchor="mm")
+        draw.text(centre, f"{100 * share:.1f}" if pixels else "-", ink, text_font(13), anchor="mm")
     place = (left + CELL.width * (len(counts) + 1), top + CELL.height / 2)
-    draw.text(place, in_digits(pixels), INK, _font(13), anchor="rm")
+    draw.text(place, in_digits(pixels), INK, text_font(13), anchor="rm")
 
 
 def in_digits(number: int) -> str:
@@ -141,7 +141,7 @@ def in_digits(number: int) -> str:
 
 def _paste_upright(picture: Image.Image, words: str, centre: int, bottom: int) -> None:
     """Words that read from the bottom up, ending at a row."""
-    font = _font(13)
+    font = text_font(13)
     line = Image.new("RGB", (round(font.getlength(words)) + 2, 20), PAPER)
     ImageDraw.Draw(line).text((1, 10), words, INK, font, anchor="lm")
     upright = line.rotate(90, expand=True)
@@ -153,7 +153,7 @@ def _legend_lines(
 ) -> list[list[tuple[int, Color, str]]]:
     """Entries with the column where each starts, broken into lines."""
     lines: list[list[tuple[int, Color, str]]] = []
-    font, left = _font(13), width
+    font, left = text_font(13), width
     for color, name in legend:
         label = _short(name, LONGEST_NAME * 2)
         length = SWATCH + MARGIN + round(font.getlength(label)) + 2 * MARGIN
@@ -172,7 +172,9 @@ def _draw_legend(
         for left, color, label in line:
             square = (left, top + 5, left + SWATCH, top + 5 + SWATCH)
             draw.rectangle(square, fill=color, outline=INK)
-            draw.text((left + SWATCH + MARGIN, top + LINE / 2), label, INK, _font(13), anchor="lm")
+            draw.text(
+                (left + SWATCH + MARGIN, top + LINE / 2), label, INK, text_font(13), anchor="lm"
+            )
         top += LINE
 
 
@@ -181,5 +183,6 @@ def _short(name: str, longest: int = LONGEST_NAME) -> str:
     return words if len(words) <= longest else words[: longest - 3] + "..."
 
 
-def _font(size: int) -> Font:
+def text_font(size: int) -> Font:
+    """The one that all words are written in."""
     return ImageFont.load_default(size=size)

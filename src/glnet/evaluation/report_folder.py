@@ -12,15 +12,12 @@ It appears whole or not at all.
 """
 
 import json
-import secrets
-import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from glnet.errors import OutputError
+from glnet.evaluation.folder import partial_folder, require_free, whole_folder
 from glnet.evaluation.illustrations import Illustration
 from glnet.evaluation.protocols import PROTOCOLS
 from glnet.evaluation.report import Evaluation
@@ -30,6 +27,7 @@ from glnet.raster import write_picture
 from glnet.raster.writing.output import write_error
 
 PAGE, NUMBERS = "report.md", "report.json"
+MARKS = (PAGE, NUMBERS)
 
 PACKAGES = ("glnet", "torch", "timm", "numpy", "rasterio", "pillow")
 """Whose versions may change a number."""
@@ -71,8 +69,8 @@ def check_folder(path: Path, *, overwrite: bool) -> None:
         OutputError: If it is a file, has something in it that may not be overwritten or is no
             earlier report, or its folder is missing or closed to us.
     """
-    _require_free(path.absolute(), overwrite)
-    with _partial_folder(path.absolute()):
+    require_free(path.absolute(), MARKS, overwrite)
+    with partial_folder(path.absolute()):
         pass
 
 
@@ -90,17 +88,14 @@ def write_folder(
         OutputError: As `check_folder`, or if the disk is full.
     """
     path = path.absolute()
-    _require_free(path, overwrite)
+    require_free(path, MARKS, overwrite)
     numbers = {"about": about.to_dict(), **evaluation.to_dict()}
-    with _partial_folder(path) as partial:
+    with whole_folder(path, MARKS, overwrite) as partial:
         for of in illustrations:
             write_picture(partial / of.file, of.picture)
         try:
             (partial / NUMBERS).write_text(json.dumps(numbers, indent=2) + "\n", "utf-8")
             (partial / PAGE).write_text(page(evaluation, about, illustrations), "utf-8")
-            _publish(partial, path, overwrite)
-        except OutputError:
-            raise
         except OSError as error:
             raise write_error(path, error.strerror or str(error)) from error
 
@@ -130,48 +125,3 @@ def page(evaluation: Evaluation, about: About, illustrations: Sequence[Illustrat
 
 def _summary(protocol: str) -> str:
     return next(of.summary for of in PROTOCOLS.values() if of.name == protocol)
-
-
-@contextmanager
-def _partial_folder(path: Path) -> Iterator[Path]:
-    """A hidden folder beside ``path`` to write to; gone afterwards, unless it has been renamed."""
-    partial = path.with_name(f".{path.name[:40]}.{secrets.token_hex(4)}.partial")
-    try:
-        partial.mkdir()
-    except OSError as error:
-        raise OutputError(
-            f"no report can be made at {path}: {error.strerror}; its folder must exist and be "
-            "writable"
-        ) from error
-    try:
-        yield partial
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-
-
-def _require_free(path: Path, overwrite: bool) -> None:
-    """Refuse a place that is taken; a report may be replaced, other things never."""
-    if path.is_dir():
-        if not any(path.iterdir()):
-            return
-        if not overwrite:
-            raise OutputError(f"{path} exists and is not empty; choose another, or overwrite it")
-        if not ((path / PAGE).is_file() and (path / NUMBERS).is_file()):
-            raise OutputError(f"{path} is no earlier report; it is left as it is, choose another")
-    elif path.exists():
-        raise OutputError(f"{path} is a file; a report needs a folder, choose another name")
-
-
-def _publish(partial: Path, path: Path, overwrite: bool) -> None:
-    """Put the finished folder in its place; an earlier one is there until that moment."""
-    _require_free(path, overwrite)
-    earlier = partial.with_suffix(".earlier")
-    if path.exists():
-        path.rename(earlier)
-    try:
-        partial.rename(path)
-    except BaseException:
-        if earlier.exists():
-            earlier.rename(path)
-        raise
-    shutil.rmtree(earlier, ignore_errors=True)
