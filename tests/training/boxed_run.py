@@ -4,15 +4,18 @@ Every image has bright rectangles on a dark ground, one of them at a place of it
 """
 
 import random
-from dataclasses import replace
+from dataclasses import astuple, replace
 from pathlib import Path
 
 import numpy as np
+import torch
 import yaml
 from PIL import Image
+from torch import Tensor, nn
 
 from glnet.data import SegmentationFolder
 from glnet.geometry import Size, Window
+from glnet.model.config import Normalization
 from glnet.training.config import CoarseToFineTraining, StageConfig, TrainingConfig
 from tests.training.tiny_run import tiny_config, with_run
 
@@ -20,6 +23,8 @@ GROUND = Size(240, 200)
 STAGES = ("coarse", "context", "local", "refined")
 SPOTS = (Window(20, 16, Size(40, 30)), Window(150, 120, Size(60, 50)))
 """Of foreground; far enough from each other for boxes of their own."""
+BRIGHT = 130
+"""Between the ground's pixels and those of a spot."""
 
 
 def write_spots(
@@ -55,6 +60,25 @@ def write_image(folder: Path, stem: str, spots: tuple[Window, ...], seed: int) -
     labels[-8:] = 255
     Image.fromarray(pixels).save(folder / "images" / f"{stem}.png")
     Image.fromarray(labels).save(folder / "masks" / f"{stem}.png")
+
+
+class BrightIsForeground(nn.Module):
+    """Stands for a coarse branch; takes bright pixels for foreground.
+
+    Args:
+        normalization: Of the pixels that come.
+    """
+
+    def __init__(self, normalization: Normalization) -> None:
+        super().__init__()
+        self._normalization = normalization
+
+    def forward(self, pixels: Tensor) -> "BrightIsForeground":
+        """Logits for pixels (N, bands, h, w)."""
+        mean, std = (torch.tensor(of)[:, None, None] for of in astuple(self._normalization))
+        bright = (pixels * std + mean).mean(dim=1, keepdim=True) - BRIGHT
+        self.logits = torch.cat([-bright, bright], dim=1)
+        return self
 
 
 def boxed_config(

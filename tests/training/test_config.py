@@ -3,7 +3,13 @@ from collections.abc import Callable
 import pytest
 
 from glnet.errors import ConfigurationError
-from glnet.training.config import DataConfig, LossConfig, RunConfig, StageConfig
+from glnet.training.config import (
+    CoarseToFineTraining,
+    DataConfig,
+    LossConfig,
+    RunConfig,
+    StageConfig,
+)
 
 NAN = float("nan")
 
@@ -37,6 +43,11 @@ OUT_OF_RANGE: dict[str, Callable[[], object]] = {
     "data.foreground must be 0 to 1, got -1": lambda: DataConfig(folder="a", foreground=-1),
     r"loss.class_weights\[1\] must be at least 0, got -1": lambda: LossConfig(
         class_weights=(1.0, -1.0)
+    ),
+    "coarse_to_fine.truth must be 0 to 1, got -0.5": lambda: CoarseToFineTraining(truth=-0.5),
+    "coarse_to_fine.jitter must be 0 to 1, got nan": lambda: CoarseToFineTraining(jitter=NAN),
+    "coarse_to_fine.ratio must be positive and finite, got 0": lambda: CoarseToFineTraining(
+        ratio=0
     ),
     "run.devices must be at least 1, got 0": lambda: RunConfig(devices=0),
     "run.num_nodes must be at least 1, got 0": lambda: RunConfig(num_nodes=0),

@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from glnet.errors import ConfigurationError
-from glnet.training.config import ClassWeights, TrainingConfig
+from glnet.training.config import ClassWeights, CoarseToFineTraining, TrainingConfig
 from glnet.training.config_file import read_config
 from glnet.training.resuming import as_yaml, plain
 from tests.training.tiny_run import tiny_config
@@ -44,6 +44,32 @@ def test_some_keys_of_a_stage_leave_its_other_defaults(tmp_path: Path) -> None:
     assert (config.stages.local.epochs, config.stages.local.learning_rate) == (1, 2e-5)
 
 
+@pytest.mark.parametrize(
+    ("text", "options", "expected"),
+    [
+        ("", [], None),
+        ("coarse_to_fine: null", [], None),
+        ("coarse_to_fine: {}", [], CoarseToFineTraining()),
+        ("coarse_to_fine: {boxes: each}", [], CoarseToFineTraining(boxes="each")),
+        ("", ["--coarse_to_fine.truth", "1"], CoarseToFineTraining(truth=1.0)),
+        ("", ["--coarse_to_fine.truth=1"], CoarseToFineTraining(truth=1.0)),
+        ("", ["--coarse_to_fine", "{boxes: each}"], CoarseToFineTraining(boxes="each")),
+        (
+            "coarse_to_fine: {boxes: each}",
+            ["--coarse_to_fine.jitter", "0"],
+            CoarseToFineTraining(boxes="each", jitter=0.0),
+        ),
+    ],
+)
+def test_coarse_to_fine_is_there_where_any_of_its_keys_is(
+    tmp_path: Path, text: str, options: list[str], expected: CoarseToFineTraining | None
+) -> None:
+    config = read_config(written(tmp_path, LEAST + text), options)
+
+    assert config.coarse_to_fine == expected
+    assert read_config(written(tmp_path, as_yaml(config))) == config
+
+
 def test_overrides_win_over_the_file(tmp_path: Path) -> None:
     file = written(tmp_path, LEAST + "run: {seed: 1, patch_batch: 9}")
 
@@ -63,7 +89,7 @@ def test_options_alone_are_a_configuration() -> None:
     [
         (
             "colour: 1",
-            "unknown key colour; known here: architecture, coarse_to_fine, data, follow, framing, loss",
+            "unknown key colour; known here: architecture, coarse_to_fine, data, follow, fra",
         ),
         (
             "run: {sede: 1}",
@@ -73,9 +99,10 @@ def test_options_alone_are_a_configuration() -> None:
             "stages: {local: {epoch: 1}}",
             "unknown key stages.local.epoch; known here: epochs, images, learning_rate, micro_ba",
         ),
+        ("stages: {locl: {epochs: 1}}", "unknown key stages.locl; known here: coarse, context,"),
         (
-            "stages: {locl: {epochs: 1}}",
-            "unknown key stages.locl; known here: coarse, context, loc",
+            "coarse_to_fine: {boxs: each}",
+            "unknown key coarse_to_fine.boxs; known here: boxes, jitter, ratio, truth",
         ),
     ],
 )
@@ -83,7 +110,9 @@ def test_unknown_keys_list_the_known_ones(tmp_path: Path, text: str, message: st
     assert refused(tmp_path, LEAST + text).startswith(message)
 
 
-@pytest.mark.parametrize("option", ["--run.sede", "--nothing", "--stages.local.epoch"])
+@pytest.mark.parametrize(
+    "option", ["--run.sede", "--nothing", "--stages.local.epoch", "--coarse_to_fine.boxs"]
+)
 def test_unknown_options_list_the_known_ones(tmp_path: Path, option: str) -> None:
     message = refused(tmp_path, LEAST, option, "1")
 
@@ -103,6 +132,9 @@ def test_unknown_options_list_the_known_ones(tmp_path: Path, option: str) -> Non
         ("run: null", "run holds keys (batch_statistics, checkpoint_minutes,"),
         ("run: fast", "run holds keys (batch_statistics, checkpoint_minutes,"),
         ("stages: {local: 3}", "stages: local holds keys (epochs, images, learning_rate,"),
+        ("coarse_to_fine: true", "coarse_to_fine holds keys (boxes, jitter, ratio, truth), got"),
+        ("coarse_to_fine: {boxes: all}", "expected one of 'one', 'each', got all"),
+        ("coarse_to_fine: {ratio: null}", "coarse_to_fine.ratio: expected a value such as 1.0"),
     ],
 )
 def test_values_of_the_wrong_type_are_refused(tmp_path: Path, text: str, message: str) -> None:
@@ -116,6 +148,7 @@ def test_values_of_the_wrong_type_are_refused(tmp_path: Path, text: str, message
         ("loss: {gamma: .nan}", "loss.gamma must be at least 0, got nan"),
         ("framing: {patch_size: 5}", "patch_size must be from 32 to 8192, got 5"),
         ("architecture: {branches: local}", "a model of the local branch alone needs sharing"),
+        ("coarse_to_fine: {truth: 2}", "coarse_to_fine.truth must be 0 to 1, got 2"),
     ],
 )
 def test_values_out_of_range_are_refused(tmp_path: Path, text: str, message: str) -> None:

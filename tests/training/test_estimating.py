@@ -16,7 +16,7 @@ from glnet.inference.live_bytes import LiveBytes
 from glnet.inference.settings import Precision
 from glnet.model.build import build_glnet
 from glnet.training import estimating
-from glnet.training.config import TrainingConfig
+from glnet.training.config import CoarseToFineTraining, TrainingConfig
 from glnet.training.estimating import Sample, StepEstimate, estimate_steps
 from glnet.training.feeding import Feed
 from glnet.training.plan import Task
@@ -24,6 +24,7 @@ from glnet.training.portions import Portion
 from glnet.training.preparation import Setup
 from glnet.training.stages import StageModule
 from tests.model.tiny import ARCHITECTURES
+from tests.training.boxed_run import GROUND, boxed_config, write_spots
 from tests.training.looks import CPU, PlainBackward
 from tests.training.tiny_run import SCENE, tiny_config, with_run, with_stages, write_scenes
 
@@ -43,10 +44,12 @@ def estimates(
 
 def measured(config: TrainingConfig) -> dict[str, tuple[int, int]]:
     """By stage: peak of tensors in the second real step, weights included, and multiply-adds."""
-    setup = Setup(config, write_scenes(Path(config.data.folder), train=3))
+    write = write_scenes if config.coarse_to_fine is None else write_spots
+    setup = Setup(config, write(Path(config.data.folder), train=3))
     weights = sum(of.numel() * of.element_size() for of in setup.network.state_dict().values())
     found = {}
     for stage in setup.stages():
+        setup.start(stage)
         module = StageModule(stage.step, stage.config, config.run, stage.feeds)
         module.hold()
         optimizer = module.configure_optimizers()["optimizer"]
@@ -91,6 +94,31 @@ def test_a_step_takes_what_was_estimated(
     for stage, (peak, multiply_adds) in real.items():
         assert found[stage].device_bytes == pytest.approx(peak, rel=0.01)
         assert found[stage].multiply_adds == multiply_adds
+
+
+def test_steps_that_look_at_boxes_take_what_was_estimated_for_the_boxes_size(
+    tmp_path: Path,
+) -> None:
+    """So little foreground may come on the background that a box is the image."""
+    how = CoarseToFineTraining(truth=1.0, jitter=0.0, ratio=1e-6)
+    config = boxed_config(tmp_path / "data", tmp_path / "run", how=how)
+    config = replace(config, data=replace(config.data, flips=False, quarter_turns=False))
+    config = with_stages(config, images=2, patches=3, micro_batch=2)
+
+    found = {of.stage: of for of in estimate_steps(config, 2, 3, GROUND, "cpu", "float32")}
+
+    real = measured(config)
+    assert list(found) == list(real) == ["coarse", "context", "local", "refined"]
+    for stage, (peak, multiply_adds) in real.items():
+        assert found[stage].device_bytes == pytest.approx(peak, rel=0.01)
+        assert found[stage].multiply_adds == multiply_adds
+
+
+def test_coarse_to_fine_of_many_classes_is_refused() -> None:
+    config = replace(NOWHERE, coarse_to_fine=CoarseToFineTraining())
+
+    with pytest.raises(ConfigurationError, match="got 5 classes; for many classes, leave it out"):
+        estimates(config)
 
 
 def _all(tasks: Sequence[Task]) -> list[Sample]:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from glnet.errors import ConfigurationError
+from glnet.training.config import CoarseToFineTraining
 from glnet.training.config_file import read_config
 
 BASE = "data: {folder: here}\noutput: out\nloss: {gamma: 2.0, auxiliary: 0.5}\n"
@@ -24,6 +25,23 @@ def test_own_keys_win_and_the_others_stay(tmp_path: Path) -> None:
     config = read_config(row)
 
     assert (config.loss.gamma, config.loss.auxiliary, config.data.folder) == (3.0, 0.5, "here")
+
+
+@pytest.mark.parametrize(
+    ("base", "own", "expected"),
+    [
+        ("{ratio: 2.0}", "{boxes: each}", CoarseToFineTraining(ratio=2.0, boxes="each")),
+        ("{ratio: 2.0}", "null", None),
+        ("null", "{ratio: 2.0}", CoarseToFineTraining(ratio=2.0)),
+    ],
+)
+def test_coarse_to_fine_can_be_changed_given_and_taken_back(
+    tmp_path: Path, base: str, own: str, expected: CoarseToFineTraining | None
+) -> None:
+    write(tmp_path, "base.yaml", f"{BASE}coarse_to_fine: {base}\n")
+    row = write(tmp_path, "row.yaml", f"extends: base.yaml\ncoarse_to_fine: {own}\n")
+
+    assert read_config(row).coarse_to_fine == expected
 
 
 def test_what_is_typed_wins_over_all_files(tmp_path: Path) -> None:

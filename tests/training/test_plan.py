@@ -1,5 +1,6 @@
 """What every step sees follows from seed, epoch and step alone, and is dealt out without loss."""
 
+import random
 from collections import Counter
 from dataclasses import replace
 
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from glnet.geometry import Size
+from glnet.geometry import Size, Window
 from glnet.training.config import Placement
 from glnet.training.plan import Choice, Look, Part, Plan, Schedule, Task
 from glnet.training.plan import image_by_image as by_image
@@ -24,8 +25,22 @@ def plan(
     schedule: Schedule = by_image,
     seed: str | None = "seed",
     sizes: list[Size] = SIZES,
+    *,
+    is_boxed: bool = False,
 ) -> Plan:
-    return Plan(sizes, FRAMING, choice, images, schedule, seed)
+    def box(number: int, rng: random.Random) -> Window | None:
+        return some_box(sizes[number], rng) if is_boxed else None
+
+    return Plan(sizes, FRAMING, choice, images, schedule, seed, box=box)
+
+
+def some_box(size: Size, rng: random.Random) -> Window | None:
+    """Any that a patch fits, or could; or none."""
+    if rng.random() < 0.2:
+        return None
+    height, width = (rng.randint(min(64, side), side) for side in (size.height, size.width))
+    row, column = rng.randint(0, size.height - height), rng.randint(0, size.width - width)
+    return Window(row, column, Size(height, width))
 
 
 def looks(tasks: list[Task]) -> list[Look]:
@@ -56,12 +71,13 @@ some_sizes = st.lists(
 )
 
 
-def test_a_step_does_not_depend_on_what_came_before() -> None:
-    in_order = plan()
+@pytest.mark.parametrize("is_boxed", [False, True])
+def test_a_step_does_not_depend_on_what_came_before(is_boxed: bool) -> None:
+    in_order = plan(is_boxed=is_boxed)
     seen = {(epoch, step): in_order.tasks(epoch, step) for epoch in (0, 1) for step in (0, 1, 2)}
 
     for (epoch, step), tasks in reversed(seen.items()):
-        assert plan().tasks(epoch, step) == tasks
+        assert plan(is_boxed=is_boxed).tasks(epoch, step) == tasks
 
 
 def test_epochs_and_seeds_differ() -> None:
@@ -71,6 +87,18 @@ def test_epochs_and_seeds_differ() -> None:
     first = all_tasks("one", 0)
     assert all_tasks("one", 1) != first
     assert all_tasks("two", 0) != first
+
+
+def test_boxes_differ_from_epoch_to_epoch_and_patches_lie_inside() -> None:
+    of = plan(FREE, 5, is_boxed=True)
+
+    seen = [look for epoch in range(20) for look in looks(of.tasks(epoch, 0))]
+
+    assert len({(look.image, look.box) for look in seen}) > 60
+    for look in seen:
+        raster = SIZES[look.image] if look.box is None else look.box.size
+        assert look.grid.raster == look.turn.size(raster)
+        assert all(look.grid.window(*place).is_inside(look.grid.raster) for place in look.learn)
 
 
 def test_without_a_seed_every_epoch_is_the_same_and_in_order() -> None:
@@ -96,11 +124,17 @@ def test_every_image_comes_once_per_epoch(sizes: list[Size], images: int, epoch:
     world=st.integers(1, 4),
     choice=st.one_of(choices, merging),
     schedule=st.sampled_from([by_image, at_once]),
+    is_boxed=st.booleans(),
 )
 def test_processes_share_what_one_would_see(
-    sizes: list[Size], images: int, world: int, choice: Choice, schedule: Schedule
+    sizes: list[Size],
+    images: int,
+    world: int,
+    choice: Choice,
+    schedule: Schedule,
+    is_boxed: bool,
 ) -> None:
-    of = plan(choice, images, schedule, sizes=sizes)
+    of = plan(choice, images, schedule, sizes=sizes, is_boxed=is_boxed)
     for step in range(of.steps):
         of.part = Part()
         alone = of.tasks(0, step)

@@ -11,10 +11,12 @@ import torch
 import yaml
 
 from glnet.errors import CheckpointError, ConfigurationError, OutputError
-from glnet.training.config import TrainingConfig
+from glnet.training.boxes import PREDICTING
+from glnet.training.config import CoarseToFineTraining, TrainingConfig
 from glnet.training.keeping import read_checkpoint
 from glnet.training.resuming import MAY_DIFFER, plain
 from glnet.training.run import Watchers, train, train_and_evaluate
+from tests.training.boxed_run import write_spots
 from tests.training.killed_run import (
     Moment,
     after_step,
@@ -92,6 +94,65 @@ def test_a_killed_run_ends_where_an_undisturbed_one_does(
     train(config, QUIET, resume=True)
 
     assert_same_weights(Path(config.output) / "model", undisturbed)
+
+
+@pytest.fixture(scope="module")
+def spots(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_spots(tmp_path_factory.mktemp("spots") / "data", train=TRAIN).root
+
+
+def boxed_in(folder: Path, spots: Path) -> TrainingConfig:
+    """Coarse-to-fine, with all that could depend on what came before."""
+    config = config_in(folder, spots)
+    context = replace(config.stages.context, start="coarse")
+    how = CoarseToFineTraining(boxes="each", jitter=0.2)
+    stages = replace(config.stages, context=context)
+    return replace(config, stages=stages, coarse_to_fine=how)
+
+
+@pytest.fixture(scope="module")
+def undisturbed_boxed(undrawn: None, spots: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same of a coarse-to-fine run."""
+    del undrawn
+    folder = tmp_path_factory.mktemp("undisturbed_boxed") / "run"
+    train(boxed_in(folder, spots), QUIET)
+    return folder / "model"
+
+
+BOXED_MOMENTS: dict[str, list[Moment]] = {
+    "inside the coarse stage": [after_step("coarse", 5)],
+    "before the coarse stage's model is written": [before_saving("coarse")],
+    "while boxes are predicted, and inside the context stage": [
+        after_step(PREDICTING, 2),
+        after_step("context", 5),
+    ],
+    "inside the local stage": [after_step("local", 5)],
+    "inside the refined stage": [after_step("refined", 5)],
+}
+
+
+@pytest.mark.parametrize("when", BOXED_MOMENTS)
+def test_a_killed_coarse_to_fine_run_ends_where_an_undisturbed_one_does(
+    when: str, spots: Path, tmp_path: Path, undisturbed_boxed: Path
+) -> None:
+    config = boxed_in(tmp_path / "run", spots)
+    for number, moment in enumerate(BOXED_MOMENTS[when]):
+        run_until(moment, config, resume=number > 0)
+
+    train(config, QUIET, resume=True)
+
+    assert_same_weights(tmp_path / "run" / "model", undisturbed_boxed)
+
+
+def test_another_rule_of_boxes_is_another_configuration(spots: Path, tmp_path: Path) -> None:
+    config = boxed_in(tmp_path / "run", spots)
+    _begun(config)
+    other = replace(config, coarse_to_fine=CoarseToFineTraining(boxes="each"))
+
+    with pytest.raises(ConfigurationError, match=r"coarse_to_fine.jitter was 0.2, is now 0.1"):
+        train(other, QUIET, resume=True)
+    with pytest.raises(ConfigurationError, match=r"coarse_to_fine was .*, is now None"):
+        train(replace(config, coarse_to_fine=None), QUIET, resume=True)
 
 
 def test_a_kill_in_an_epoch_costs_the_steps_since_the_checkpoint_only(

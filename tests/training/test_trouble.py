@@ -132,6 +132,7 @@ def test_memory_that_runs_out_names_the_setting_to_lower(
 
 WAYS_OUT: list[tuple[str, int, dict[str, Any], str]] = [
     ("context", 6, {}, "lower stages.context.micro_batch from 6 to 3, and go on with --resume"),
+    ("coarse", 6, {}, "lower stages.coarse.micro_batch from 6 to 3, and go on with --resume"),
     ("local", 3, {}, "lower stages.local.micro_batch from 3 to 1, and go on with --resume"),
     ("refined", 6, {"patch_batch": 1}, "lower stages.refined.micro_batch from 6 to 3, and go on"),
     (
@@ -166,6 +167,12 @@ WAYS_OUT: list[tuple[str, int, dict[str, Any], str]] = [
     ),
     (
         "context",
+        1,
+        {"precision": "bf16-mixed"},
+        "one thumbnail at a time is too much; start anew with framing.thumbnail_size: 40",
+    ),
+    (
+        "coarse",
         1,
         {"precision": "bf16-mixed"},
         "one thumbnail at a time is too much; start anew with framing.thumbnail_size: 40",

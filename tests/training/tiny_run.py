@@ -50,13 +50,16 @@ def tiny_config(data: Path, output: Path, row: str = "bidirectional") -> Trainin
 
 
 def with_stages(config: TrainingConfig, *names: str, **changes: Any) -> TrainingConfig:  # noqa: ANN401
-    """The same with only these stages, changed alike; all of them where none is named."""
+    """The same with only these stages, changed alike; all of them where none is named.
+
+    The coarse stage is one of them, which is there in coarse-to-fine runs alone.
+    """
     changed = {
         name: replace(
             getattr(config.stages, name),
             **(changes if not names or name in names else {"epochs": 0}),
         )
-        for name in STAGES
+        for name in ("coarse", *STAGES)
     }
     return replace(config, stages=replace(config.stages, **changed))
 

@@ -147,7 +147,7 @@ class Setup:
         if stage.name == "local":
             start_aggregation(self.network)
         if self.boxes is not None and stage.name != "coarse" and not self.boxes.knows_predicted:
-            # Every process for itself: what each of them needs of the other's follows from these.
+            # Every process predicts all of them: sending boxes around would save little.
             drawing = BoxDrawing(self.model.config, self._steps)
             branch, images = required(self.network.coarse, "coarse branch"), self._images.values()
             self.boxes.take_predicted(drawing.around_predicted(branch, list(images), self._device))

@@ -11,7 +11,7 @@ import pytest
 from glnet.cli import evaluate, segment
 from glnet.errors import OutputError
 from glnet.evaluation.report import Evaluation, Score
-from glnet.training.config import DataConfig, TrainingConfig
+from glnet.training.config import CoarseToFineTraining, DataConfig, TrainingConfig
 from glnet.training.following.summary import (
     RunFacts,
     duration,
@@ -131,6 +131,19 @@ def test_the_salient_settings_stand_in_a_table(tmp_path: Path) -> None:
     assert ["`loss.gamma`", "`6.0`"] in rows(text)
     assert ["context", "120", "0.0001", "6", "6"] in rows(text)
     assert "[config.yaml](config.yaml)" in text
+
+
+@pytest.mark.parametrize("how", [None, CoarseToFineTraining(boxes="each")])
+def test_boxes_and_their_stage_are_told_of_where_they_are(
+    tmp_path: Path, how: CoarseToFineTraining | None
+) -> None:
+    values = {**config(tmp_path), "coarse_to_fine": None if how is None else asdict(how)}
+
+    text = section(summary_text(tmp_path, facts(tmp_path, config=values)), "Configuration")
+
+    assert (["coarse", "120", "0.0001", "6", "6"] in rows(text)) == (how is not None)
+    assert (["`coarse_to_fine.boxes`", "`each`"] in rows(text)) == (how is not None)
+    assert (["`coarse_to_fine.jitter`", "`0.1`"] in rows(text)) == (how is not None)
 
 
 def test_stages_that_are_left_out_stand_in_no_table(tmp_path: Path) -> None:
