@@ -31,11 +31,13 @@ VECTOR_SUFFIXES = (GEOPACKAGE_SUFFIX, GEOJSON_SUFFIX)
 PIXELS_AT_ONCE = 1 << 18
 """Labels that are looked at together, or one row; more gained no time."""
 
-CORNERS_AT_ONCE = 1 << 18
+CORNERS_AT_ONCE = 1 << 16
 """Components that have ended are written once they have so many corners together."""
 
-CORNERS_IN_MEMORY = 1 << 18
-"""Corners of components that have not ended which wait in memory; or 16 per pixel of width."""
+CORNERS_IN_MEMORY = 1 << 16
+"""Corners of components that have not ended which wait in memory; or 4 per pixel of width."""
+
+CORNERS_PER_COLUMN = 4
 
 OPEN_DATABASE = ("-wal", "-journal")
 """What SQLite keeps beside a GeoPackage while a program has it open."""
@@ -72,7 +74,7 @@ class PolygonWriter:
     without a CRS, coordinates are pixels: x to the right and y downwards from the upper left
     corner, which maps show upside down.
 
-    Host memory: about 150 MiB above the libraries; beyond 16,000 pixels of width, 16 corners per
+    Host memory: about 60 MiB above the libraries; beyond 16,000 pixels of width, 4 corners per
     pixel of it; and the largest single polygon, 160 to 240 bytes per point while it is written, in
     GeoJSON 270 (measured, in benchmarks/results). What is open, that is reaches down to the last
     row, waits as eight bytes per corner in a hidden folder beside the result. If the block ends in
@@ -158,7 +160,7 @@ class PolygonWriter:
         if self._is_used:
             raise OutputError(f"{self._path} has been written; make another writer to do it again")
         self._is_used = True
-        most = max(CORNERS_IN_MEMORY, 16 * self._size.width)
+        most = max(CORNERS_IN_MEMORY, CORNERS_PER_COLUMN * self._size.width)
         with ExitStack() as stack, self._writing():
             folder = stack.enter_context(_partial_folder(self._path))
             waiting = stack.enter_context(WaitingCorners(folder, most))
