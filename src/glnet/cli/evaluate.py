@@ -8,7 +8,12 @@ from jsonargparse import ArgumentParser, Namespace
 
 from glnet.cli.console import ProgressDisplay, say, say_json
 from glnet.cli.datasets import add_dataset_options
-from glnet.cli.running import add_memory_options, add_running_options, running_settings
+from glnet.cli.running import (
+    add_memory_options,
+    add_refining_option,
+    add_running_options,
+    running_settings,
+)
 from glnet.cli.scores import score_table
 
 
@@ -44,6 +49,7 @@ def build_parser() -> ArgumentParser:
         help="how many of the worst images the report shows, and of the best",
     )
     add_running_options(parser, precision="float32")
+    add_refining_option(parser)
     add_memory_options(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace a report that exists")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")

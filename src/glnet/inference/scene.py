@@ -142,6 +142,7 @@ class _Scene:
         self._model = predictor.model
         self._settings = settings
         self._formed = formed
+        self._refined_patches = 0
         self._regions = regions
         self._thumbnail = _thumbnail_source(image.raster, predictor.model, regions)
         self._wanted = Wanted(
@@ -166,6 +167,7 @@ class _Scene:
             ) as prediction,
             ExitStack() as files,
         ):
+            self._refined_patches = prediction.refined_patches
             write = self._writers(files, rules.overwrite)
             tiles = sum(1 for _ in blocks(raster.size, LABEL_TILE))
             with closing(self._answers(prediction)) as answers:
@@ -282,6 +284,7 @@ class _Scene:
             height=size.height,
             width=size.width,
             patches=per_region * len(self._regions.grid) if has_patches else 0,
+            refined_patches=self._refined_patches,
             classes=tally.classes,
             nodata_pixels=tally.nodata_pixels,
             area_basis=tally.area_basis,

@@ -134,6 +134,7 @@ def facts_of(
         "patch batch": settings.patch_batch,
         "test-time augmentation": settings.turns,
         "form": settings.collapse,
+        "refining below": settings.refine_below,
         "blending": blending_of(predictor.model.config, settings),
         "regions": [list(grid.rows), list(grid.columns), str(grid.patch)],
     }

@@ -26,6 +26,7 @@ from glnet.inference.regions import regions_of
 from glnet.inference.score_files import Scores
 from glnet.inference.scratch import NoScores, PatchScores, Scratch
 from glnet.inference.settings import Precision, Progress, Settings, quiet
+from glnet.inference.sureness import refine_rule_of, require_context
 from glnet.model.answers import Answer
 from glnet.model.checkpoint import Model
 from glnet.model.config import ModelConfig
@@ -71,7 +72,8 @@ def predict(  # noqa: PLR0913 - what, where to, how; each may be left out alone
         journal: Where it is noted how far it is, and where it goes on from; started or resumed.
 
     Raises:
-        ConfigurationError: If there is no such device or precision.
+        ConfigurationError: If there is no such device or precision, or no context branch that
+            could be sure of patches.
         InputMismatchError: If the raster has another number of bands than the model takes.
         RasterError: If pixels cannot be read.
         OutputError: If there is no room for the scratch file.
@@ -80,6 +82,7 @@ def predict(  # noqa: PLR0913 - what, where to, how; each may be left out alone
     form = form or form_of(model, settings).form
     wanted = wanted or answers_of(model)[-1:]
     require_bands(raster, model.bands)
+    require_context(model, settings)
     return _Predicting(model, raster, settings, wanted, form, journal).run(progress)
 
 
@@ -152,6 +155,7 @@ class _Predicting:
                 keep=_Keeping(self._scores_for(grid), unit, log),
                 log=log,
                 kept=kept,
+                refine=refine_rule_of(self._model, settings, grid),
             )
             passes.run(settings.patch_batch, progress, settings.ahead)
             kept, position = passes.kept, passes.position
@@ -166,16 +170,18 @@ class _Predicting:
             weights_of(grid, self._blending),
             {answer: kept.get(answer, none) for answer in self._wanted},
             position.skipped,
-            position.holed if self._sees_patches else self._perhaps_holed(grid),
+            self._holed(position, grid),
+            len(grid) - len(position.skipped | position.sure) if self._sees_patches else 0,
         )
 
     @property
     def _sees_patches(self) -> bool:
         return self._form.hears_patches or not set(self._wanted) <= {Answer.GLOBAL}
 
-    def _perhaps_holed(self, grid: PatchGrid) -> frozenset[int]:
-        """Any patch may be, where none was read."""
-        return frozenset(range(len(grid)) if self._raster.has_mask else ())
+    def _holed(self, position: Position, grid: PatchGrid) -> frozenset[int]:
+        """Any patch may be that was not read."""
+        unread = position.sure if self._sees_patches else frozenset(range(len(grid)))
+        return position.holed | unread if self._raster.has_mask else position.holed
 
     def _log(self, unit: int, grid: PatchGrid) -> UnitLog | None:
         return None if self._journal is None else self._journal.log(unit, self._scores_for(grid))
