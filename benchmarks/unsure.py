@@ -3,7 +3,8 @@
     python -m benchmarks.unsure MODEL DATA [--description dataset.yaml] [--rounds 3] [--device cpu]
 
 Every image of a split is predicted with `refine_below` at every threshold, and with all patches
-refined, one way after another and round by round. Times are those of the passes and the labels;
+refined, one way after another and round by round. Times are those of the passes and the labels, by
+the clock and in CPU time of the process, which depends less on what else the machine does;
 multiply-adds are counted in a run of their own. Writes a dated file and a picture into
 benchmarks/results.
 """
@@ -52,7 +53,8 @@ class Found:
 
     Attributes:
         confusion: Of the model's own answer.
-        seconds: Of all images, round by round.
+        seconds: Of all images, round by round, by the clock.
+        cpu_seconds: The same in CPU time.
         patches: How many there are.
         refined: How many of them entered the local branch.
         multiply_adds: Of convolutions and matrix products.
@@ -61,6 +63,7 @@ class Found:
 
     confusion: Confusion
     seconds: list[float]
+    cpu_seconds: list[float]
     patches: int = 0
     refined: int = 0
     multiply_adds: int = 0
@@ -103,9 +106,9 @@ def _measured(
     """All ways, and the highest probability that the context branch gives to each class."""
     base = resolved(Settings(device=options.device, regions=RegionRule("whole")))
     form = form_of(model, base).form
-    highest = [0.0] * model.num_classes
+    highest, rounds = [0.0] * model.num_classes, options.rounds
     found: Results = {
-        below: Found(Confusion(model.num_classes), [0.0] * options.rounds)
+        below: Found(Confusion(model.num_classes), [0.0] * rounds, [0.0] * rounds)
         for below in (None, *THRESHOLDS)
     }
     for sample in data.split(options.split):
@@ -133,7 +136,7 @@ def _see(
     form: Form,
     ways: list[tuple[Settings, Found]],
 ) -> None:
-    """Predict an image in all ways: counted first, which warms up, then timed round by round."""
+    """Predict an image in all ways: counted first, then timed round by round."""
     device, answer = torch.device(ways[0][0].device), answers_of(model)[-1]
 
     def labels(prediction: Prediction, raster: Raster) -> list[torch.Tensor]:
@@ -141,6 +144,7 @@ def _see(
         return [prediction.best(answer, of, device) for of in strips(raster.size, height)]
 
     with opened(sample, data.description) as (raster, truth):
+        predict(model, raster, ways[0][0], form=form).close()  # What is made once is not counted.
         for settings, of in ways:
             with (
                 FlopCounterMode(display=False) as counter,
@@ -152,12 +156,13 @@ def _see(
             of.refined += prediction.refined_patches
         for number in range(len(ways[0][1].seconds)):
             for settings, of in ways:
-                begin = time.perf_counter()
+                begin, cpu_begin = time.perf_counter(), time.process_time()
                 with predict(model, raster, settings, form=form) as prediction:
                     found = labels(prediction, raster)
                     height = prediction.strip_height()
                 seconds = time.perf_counter() - begin
                 of.seconds[number] += seconds
+                of.cpu_seconds[number] += time.process_time() - cpu_begin
                 print(sample.stem, settings.refine_below, f"{seconds:.2f} s", flush=True)
                 if number == 0:
                     for part, strip in zip(found, strips(raster.size, height), strict=True):
@@ -198,6 +203,7 @@ def _report(
         "patches refined",
         "seconds",
         "time",
+        "CPU time",
         "10^9 mul-adds",
     ]
     rows = []
@@ -211,6 +217,7 @@ def _report(
                 f"{of.refined} of {of.patches} ({of.refined / of.patches:.0%})",
                 f"{statistics.median(of.seconds):.1f}",
                 spread(ratios(of.seconds, every.seconds)),
+                spread(ratios(of.cpu_seconds, every.cpu_seconds)),
                 f"{of.multiply_adds / 1e9:.1f}",
             ]
         )
@@ -218,8 +225,8 @@ def _report(
         f"{options.model.name} on {options.device}, the {options.split} split of "
         f"{options.data.name}, whole images, {options.rounds} rounds. Patches over which the "
         "context branch gives one class at least this probability everywhere keep its answer. "
-        "Seconds are those of all images (median); time is over that of refining all patches, "
-        "round by round (median, range). Beside mIoU stands the IoU of every class."
+        "Seconds are those of all images (median); time and CPU time are over those of refining "
+        "all patches, round by round (median, range). Beside mIoU stands the IoU of every class."
     )
     return "\n\n".join(
         [heading("Refining where unsure"), text, table(columns, rows), _sure(found, highest, names)]
@@ -249,9 +256,9 @@ def _draw(found: Results, target: Path) -> None:
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     FigureCanvasAgg(figure)
     time_axes, score_axes = figure.subplots(1, 2)
-    times = [ratios(of.seconds, every.seconds) for of in ways.values()]
+    times = [ratios(of.cpu_seconds, every.cpu_seconds) for of in ways.values()]
     middle = [statistics.median(of) for of in times]
-    _curve(time_axes, list(ways), middle, 1.0, "time over refining all (median, range)")
+    _curve(time_axes, list(ways), middle, 1.0, "CPU time over refining all (median, range)")
     time_axes.vlines(range(len(ways)), [min(of) for of in times], [max(of) for of in times], LINE)
     time_axes.set_ylim(bottom=0)
     scores = [100 * of.confusion.mean_iou for of in ways.values()]
