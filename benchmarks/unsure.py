@@ -267,7 +267,7 @@ def _draw(found: Results, target: Path) -> None:
 
 
 def _curve(axes: Axes, names: list[str], values: list[float], reference: float, title: str) -> None:
-    axes.axhline(reference, color=REFERENCE, linewidth=1, linestyle="--", label="all refined")
+    axes.axhline(reference, color=REFERENCE, linewidth=2, linestyle="--", label="all refined")
     axes.plot(range(len(names)), values, color=LINE, marker="o", label="refined below")
     axes.set_xticks(range(len(names)), names)
     axes.set_xlabel("probability below which patches are refined")
