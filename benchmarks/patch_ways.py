@@ -196,7 +196,7 @@ def _wholes(form: Form, scene: Scene) -> _Wholes:
     if Answer.GLOBAL not in form.answers:
         return _Wholes(None, None)
     wanted = form.answers[-1:]
-    whole = form.see_whole(scene.thumbnail, wanted)
+    whole = form.see_whole(scene.thumbnail, () if form.hears_patches else wanted)
     places, exchange = scene.places[:1], scene.exchange
     merger = _merger(form, whole, exchange, places)
     if merger is None:

@@ -1,7 +1,9 @@
 """The benchmarks of prediction run, and compare what they say they compare."""
 
 import json
+import math
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +19,14 @@ from benchmarks import (
     plain_step,
     spooling,
     thumbnail,
+    unsure,
 )
 from benchmarks.patch_ways import FORMS, NETWORKS, Way
 from PIL import Image, ImageColor
 
+from glnet.data import SceneSettings, open_dataset, write_dataset
 from glnet.geometry import Size, Window
-from glnet.model.checkpoint import save_model
+from glnet.model.checkpoint import new_model, save_model
 from tests.inference.pictures import picture
 from tests.model.plain_glnet import Frames
 from tests.model.tiny import tiny_model
@@ -200,3 +204,37 @@ def test_spooling_is_measured_beside_decoding_whole(
     drawn, *cases = capsys.readouterr().out.splitlines()
     assert drawn == "drawn"
     assert [len(json.loads(case)) for case in cases] == [3, 3]
+
+
+def test_refining_where_unsure_is_measured_from_none_to_all(results: Path, tmp_path: Path) -> None:
+    write_dataset(tmp_path / "data", SceneSettings(Size(150, 170)), {"train": 1, "validation": 2})
+    classes = open_dataset(tmp_path / "data").description.classes
+    model = new_model(replace(tiny_model().config, classes=classes))
+    assert model.network.context is not None
+    with torch.no_grad():  # Sure of the second class, by a probability between 0.8 and 0.9.
+        model.network.context.classify.weight.zero_()
+        model.network.context.classify.bias.copy_(
+            math.log(0.85 / 0.15 * (len(classes) - 1)) * torch.eye(len(classes))[1]
+        )
+    save_model(model, tmp_path / "model")
+
+    unsure.main([str(tmp_path / "model"), str(tmp_path / "data")])
+
+    patches = 2 * len(model.config.framing.grid(Size(150, 170)))
+    cells = {row[0]: row[1:] for row in _rows(results) if len(row) > len(classes) + 2}
+    refined = {name: of[1 + len(classes)] for name, of in cells.items()}
+    assert all(refined[name] == f"0 of {patches} (0%)" for name in ("0.5", "0.7", "0.8"))
+    assert all(refined[name] == f"{patches} of {patches} (100%)" for name in ("all", "0.9", "1"))
+    assert cells["0.9"][: 1 + len(classes)] == cells["all"][: 1 + len(classes)]
+    work = {
+        name: float(of[-1]) for name, of in cells.items() if name not in ("refine below", "---")
+    }
+    assert work["0.8"] < work["all"] <= work["0.9"]
+    sure = {row[0]: row[1:] for row in _rows(results) if len(row) == 1 + len(classes)}
+    assert sure["0.8"] == ["0", str(patches), *["0"] * (len(classes) - 2)]
+    assert sure["highest probability anywhere"][1] == "0.850"
+    (path,) = results.glob("*.md")
+    assert f"was a whole patch surely {classes[0].name}" in path.read_text()
+    with Image.open(path.with_suffix(".png")) as drawn:
+        colors = {of for _, of in drawn.convert("RGB").getcolors(2**24) or []}
+    assert {ImageColor.getrgb(of) for of in (unsure.LINE, unsure.REFERENCE)} <= colors

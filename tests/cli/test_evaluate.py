@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from glnet.data import SegmentationFolder
@@ -65,6 +66,27 @@ def test_json_and_the_report_say_the_same(
     assert told["images"] == 2
     assert list(told["answers"]) == ["global", "local", "aggregated"]
     assert list(output.iterdir()) == [report]
+
+
+def test_patches_of_which_the_global_branch_is_sure_keep_its_answer(
+    data: Path, tmp_path: Path, capfd: Captured
+) -> None:
+    classes = SegmentationFolder.open(data).description.classes
+    model = new_model(replace(tiny_model().config, classes=classes))
+    assert model.network.context is not None
+    with torch.no_grad():
+        model.network.context.classify.weight.zero_()
+        model.network.context.classify.bias.copy_(9.0 * torch.eye(len(classes))[1])
+    save_model(model, tmp_path / "sure")
+
+    status = run("evaluate", tmp_path / "sure", data, "--refine-below", "0.9", "--json")
+
+    answers = json.loads(capfd.readouterr().out)["answers"]
+    assert status == 0
+    for answer in ("local", "aggregated"):
+        others = [of for name, of in answers[answer]["iou"].items() if name != classes[1].name]
+        assert set(others) <= {0.0, None}
+        assert answers[answer]["iou"][classes[1].name] > 0
 
 
 def test_a_report_with_pictures_is_made(scorer: Path, data: Path, output: Path) -> None:

@@ -6,14 +6,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+import torch
 from numpy.typing import NDArray
 
 import glnet
-from glnet.geometry import Window
+from glnet.geometry import Size, Window
 from glnet.inference.turns import Turns
-from glnet.model.checkpoint import load_model
+from glnet.model.checkpoint import load_model, save_model
 from glnet.raster import open_raster
 from tests.cli.commands import only_line, run
+from tests.model.tiny import tiny_model
 
 Captured = pytest.CaptureFixture[str]
 
@@ -184,3 +186,33 @@ def test_the_image_itself_is_never_the_output(
 
     with open_raster(scene) as raster:
         assert np.array_equal(raster.read(Window(0, 0, raster.size)), before)
+
+
+def test_only_patches_of_which_the_global_branch_is_unsure_are_refined(
+    scene: Path, tmp_path: Path, output: Path, capfd: Captured
+) -> None:
+    model = tiny_model()
+    assert model.network.context is not None
+    with torch.no_grad():
+        model.network.context.classify.weight.zero_()
+        model.network.context.classify.bias.copy_(torch.tensor([0.0, 0.0, 9.0]))
+    save_model(model, tmp_path / "sure")
+    words = ("segment", scene, "--model", tmp_path / "sure", "--output")
+
+    assert run(*words, output / "a.tif", "--refine-below", "0.9") == 0
+    shortened = capfd.readouterr().out
+    assert run(*words, output / "b.tif", "--refine-below", "1") == 0
+
+    patches = len(model.config.framing.grid(Size(110, 140)))
+    assert f", refined 0 of {patches} patches" in shortened.splitlines()[0]
+    assert "refined" not in capfd.readouterr().out
+    assert (_labels(output / "a.tif") == 2).all()
+
+
+def test_a_probability_that_cannot_be_is_told_in_one_line(
+    scene: Path, model: Path, output: Path, capfd: Captured
+) -> None:
+    words = ("segment", scene, "--model", model, "--output", output / "a.tif")
+
+    assert run(*words, "--refine-below", "95") == 1
+    assert "over 0 and up to 1, such as 0.95, got 95" in only_line(capfd)

@@ -144,7 +144,7 @@ def test_the_head_of_a_patch_takes_few_multiply_adds() -> None:
     exchange = Exchange(whole_size.grid(Size(2448, 2448)), "exact")
     wanted = (Answer.AGGREGATED,)
     with torch.inference_mode():
-        whole = form.see_whole(torch.rand(1, 3, 508, 508), wanted)
+        whole = form.see_whole(torch.rand(1, 3, 508, 508), ())
         merger = Merger(exchange, whole.features)
         form._at("local")  # Making it ready is no work of a patch.
         with FlopCounterMode(display=False) as counter:

@@ -11,6 +11,7 @@ from glnet.cli.datasets import add_dataset_options
 from glnet.cli.running import (
     add_everywhere_option,
     add_memory_options,
+    add_refining_option,
     add_running_options,
     running_settings,
 )
@@ -49,6 +50,7 @@ def build_parser() -> ArgumentParser:
         help="how many of the worst images the report shows, and of the best",
     )
     add_running_options(parser, precision="float32")
+    add_refining_option(parser)
     add_memory_options(parser)
     add_everywhere_option(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace a report that exists")

@@ -52,6 +52,19 @@ def add_running_options(parser: ArgumentParser, precision: str) -> None:
     )
 
 
+def add_refining_option(parser: ArgumentParser) -> None:
+    """Add ``--refine-below``."""
+    parser.add_argument(
+        "--refine-below",
+        type=float,
+        metavar="P",
+        help="refine only patches over which the global branch, before it hears patches, is "
+        "somewhere less sure than this (over 0, up to 1) or has several classes; the others keep "
+        "its answer, which is faster and not the same (default: refine all); glnet estimate, "
+        "--memory and --host-memory do not count on it",
+    )
+
+
 def add_memory_options(parser: ArgumentParser) -> None:
     """Add ``--memory`` and ``--host-memory``."""
     parser.add_argument(
@@ -94,4 +107,5 @@ def running_settings(options: Namespace) -> "Settings":
         collapse=not options.no_collapse,
         compile=options.compile,
         everywhere=bool(options.get("everywhere")),
+        refine_below=options.get("refine_below"),
     )

@@ -13,6 +13,7 @@ from glnet.cli.parsing import UsageError
 from glnet.cli.running import (
     add_everywhere_option,
     add_memory_options,
+    add_refining_option,
     add_running_options,
     running_settings,
 )
@@ -58,6 +59,7 @@ def build_parser() -> ArgumentParser:
     _add_result_options(parser)
     _add_context_options(parser)
     add_running_options(parser, precision="auto")
+    add_refining_option(parser)
     add_memory_options(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace results that exist")
     parser.add_argument(
@@ -275,6 +277,8 @@ def closing_line(report: "SegmentReport") -> str:
         f"{report.megapixels_per_second:.3g} megapixels/s",
         f"{report.precision} on {report.device}{', compiled' if report.compiled else ''}",
     ]
+    if report.refined_patches < report.patches:
+        parts.append(f"refined {report.refined_patches} of {report.patches} patches")
     if report.peak_host_bytes is not None:
         parts.append(f"peak memory {in_binary_units(report.peak_host_bytes)}")
     if report.peak_device_bytes is not None:

@@ -58,6 +58,7 @@ class About:
             "device": self.settings.device,
             "precision": self.settings.precision,
             "turns": self.settings.turns,
+            "refine_below": self.settings.refine_below,
             "versions": {name: version(name) for name in PACKAGES},
         }
 

@@ -102,6 +102,11 @@ class BoxPrediction(Prediction):
         """The least of all boxes'."""
         return min((of.prediction.block_side() for of in self._boxes), default=FREE_SIDE)
 
+    @property
+    def refined_patches(self) -> int:
+        """How many patches of all boxes entered the local branch."""
+        return sum(of.prediction.refined_patches for of in self._boxes)
+
     def close(self) -> None:
         """Give the scratch space back."""
         for box in self._boxes:

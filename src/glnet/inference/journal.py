@@ -54,13 +54,19 @@ class _Unit:
             "added": self.position.added,
             "skipped": sorted(self.position.skipped),
             "holed": sorted(self.position.holed),
+            "sure": sorted(self.position.sure),
             "frames": self.frames,
         }
 
     @classmethod
     def from_dict(cls, of: Mapping[str, Any]) -> Self:
         position = Position(
-            of["phase"], of["done"], of["added"], frozenset(of["skipped"]), frozenset(of["holed"])
+            of["phase"],
+            of["done"],
+            of["added"],
+            frozenset(of["skipped"]),
+            frozenset(of["holed"]),
+            frozenset(of.get("sure", ())),
         )
         return cls(position, of["frames"])
 

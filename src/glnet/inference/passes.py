@@ -15,6 +15,7 @@ from torch import Tensor
 from glnet.inference.overlapping import made_ahead
 from glnet.inference.scratch import PatchScores
 from glnet.inference.settings import Progress, quiet
+from glnet.inference.sureness import RefineRule, context_scores, sure_patches
 from glnet.model.answers import Answer
 from glnet.model.exchange import Exchange, Merger, PatchIndex
 from glnet.model.forms import Form, WholeOutput
@@ -59,6 +60,8 @@ class Position:
         added: To how many patches' scores, from the first on, the far part was added.
         skipped: Patches without a measurement among those that were seen; they have no scores.
         holed: Patches of which some pixels are no measurements.
+        sure: Patches, also among those that are not done, that keep the context branch's answer;
+            they are not read.
     """
 
     phase: Phase = "patches"
@@ -66,6 +69,7 @@ class Position:
     added: int = 0
     skipped: frozenset[int] = frozenset()
     holed: frozenset[int] = frozenset()
+    sure: frozenset[int] = frozenset()
 
 
 class Log(Protocol):
@@ -124,6 +128,9 @@ class Passes:
         keep: Makes a place for scores.
         log: Where to start, and where it is noted how far it goes.
         kept: The places that were made before it was stopped.
+        refine: Which patches enter the local branch; all by default. Those that do not keep the
+            context branch's answer. To the merger they are as patches without a measurement: the
+            refined branch hears nothing from where no other patch reaches.
 
     Attributes:
         kept: The places for scores that there are.
@@ -141,6 +148,7 @@ class Passes:
         keep: Keep,
         log: Log | None = None,
         kept: Mapping[Answer, PatchScores] | None = None,
+        refine: RefineRule | None = None,
     ) -> None:
         self.kept = dict(kept or {})
         self._log = log or Unlogged()
@@ -151,6 +159,7 @@ class Passes:
         self._wanted = wanted
         self._pixels = pixels
         self._keep = keep
+        self._refine = refine
 
     def run(self, batch: int, progress: Progress = quiet, ahead: int = 0) -> None:
         """All passes that are left.
@@ -163,10 +172,11 @@ class Passes:
         whole, thumbnail, merger = None, None, None
         if Answer.GLOBAL in self._form.answers:
             thumbnail = self._pixels.thumbnail()
-            whole = self._form.see_whole(thumbnail, self._wanted)
+            whole = self._form.see_whole(thumbnail, self._wanted_first())
         if set(self._wanted) <= {Answer.GLOBAL} and not self._form.hears_patches:
             self._end(whole)
             return
+        self._find_sure(whole)
         if self._form.hears_patches and whole is not None:
             merger = self._merger(whole)
         if self.position.phase == "patches":
@@ -178,13 +188,26 @@ class Passes:
             self._add_far_part(whole, batch, progress)
         self._end(whole)
 
+    def _wanted_first(self) -> set[Answer]:
+        """What is asked of the first look at the thumbnail."""
+        wanted = set() if self._form.hears_patches else set(self._wanted)
+        return wanted if self._refine is None else wanted | {Answer.GLOBAL}
+
+    def _find_sure(self, whole: WholeOutput | None) -> None:
+        """Which patches are not refined is decided once, before the first one."""
+        has_begun = self.position.phase != "patches" or self.position.done > 0
+        if self._refine is None or has_begun or whole is None or whole.logits is None:
+            return
+        sure = sure_patches(whole.logits, self._exchange, self._places, self._refine.below)
+        self.position = replace(self.position, sure=sure)
+
     def _merger(self, whole: WholeOutput) -> Merger:
         """With what was merged before this run."""
         merger, seen = Merger(self._exchange, whole.features, self._places), self._seen()
         if seen:
-            skipped = self.position.skipped
-            merger.restore(self._log.sums(), [self._places[k] for k in seen if k not in skipped])
-            merger.skip([self._places[k] for k in skipped])
+            without = self.position.skipped | self.position.sure
+            merger.restore(self._log.sums(), [self._places[k] for k in seen if k not in without])
+            merger.skip([self._places[k] for k in seen if k in without])
         return merger
 
     def _seen(self) -> range:
@@ -201,20 +224,23 @@ class Passes:
         merger: Merger | None,
     ) -> None:
         progress("patches", self.position.done, len(self._places))
-        batches = self._batches(batch, self.position.done)
+        batches = self._batches(batch, self.position.done, self.position.sure)
         with closing(made_ahead(self._read, batches, ahead)) as seen:
             for indices, found in seen:
                 if found.pixels is not None:
                     self._see_patches(found.measured, found.pixels, whole, merger)
-                skipped = frozenset(indices).difference(found.measured)
+                sure = self.position.sure.intersection(indices)
+                skipped = frozenset(indices).difference(found.measured, sure)
                 if merger is not None:
-                    merger.skip([self._places[k] for k in sorted(skipped)])
+                    merger.skip([self._places[k] for k in sorted(skipped | sure)])
+                if indices[-1] + 1 == len(self._places) and whole is not None:
+                    self._keep_sure(whole, batch)
                 self._advance("patches", indices, merger, skipped, frozenset(found.holed))
                 del found  # gives its room to the next one
                 progress("patches", indices[-1] + 1, len(self._places))
 
     def _read(self, indices: list[int]) -> tuple[list[int], SeenPatches]:
-        return indices, self._pixels.patches(indices)
+        return indices, self._pixels.patches([k for k in indices if k not in self.position.sure])
 
     def _advance(
         self,
@@ -226,8 +252,12 @@ class Passes:
     ) -> None:
         """A batch is done; where it was the last one, that is noted at once."""
         before = self.position
-        self.position = Position(
-            phase, indices[-1] + 1, 0, before.skipped | skipped, before.holed | holed
+        self.position = replace(
+            before,
+            phase=phase,
+            done=indices[-1] + 1,
+            skipped=before.skipped | skipped,
+            holed=before.holed | holed,
         )
         is_last = self.position.done == len(self._places)
         if merger is not None and is_last:
@@ -253,6 +283,22 @@ class Passes:
                 self.kept[answer] = self._keep(answer, scores.shape[1:])
             self.kept[answer].write(indices, scores + far)
 
+    def _keep_sure(self, whole: WholeOutput, batch: int) -> None:
+        """The scores of patches that were not refined; last, in the frame that others have."""
+        if self._refine is None or whole.logits is None:
+            return
+        sure = sorted(self.position.sure)
+        for answer in self._wanted if sure else ():
+            if answer is Answer.GLOBAL:
+                continue
+            if answer not in self.kept:
+                self.kept[answer] = self._keep(answer, self._refine.frame)
+            kept = self.kept[answer]
+            for first in range(0, len(sure), batch):
+                part = sure[first : first + batch]
+                places = [self._places[k] for k in part]
+                kept.write(part, context_scores(whole.logits, self._exchange, kept.frame, places))
+
     def _add_far_part(self, whole: WholeOutput, batch: int, progress: Progress) -> None:
         if Answer.AGGREGATED not in self._wanted or len(self.position.skipped) == len(self._places):
             return
@@ -264,12 +310,23 @@ class Passes:
                 noted = self.position.done
             present = [k for k in indices if k not in self.position.skipped]
             if present:
-                places = [self._places[k] for k in present]
-                far = self._form.far_part(whole, self._exchange, kept.frame, places)
-                kept.add(present, far)
+                kept.add(present, self._far_part(whole, kept.frame, present))
             done = indices[-1] + 1
             self.position = replace(self.position, done=done, added=done)
             progress("global part", indices[-1] + 1, len(self._places))
+
+    def _far_part(self, whole: WholeOutput, frame: torch.Size, present: list[int]) -> Tensor:
+        """Nothing for patches that keep the context branch's answer."""
+        refined = [at for at, k in enumerate(present) if k not in self.position.sure]
+        if not refined:
+            return torch.zeros(len(present), *frame)
+        places = [self._places[present[at]] for at in refined]
+        far = self._form.far_part(whole, self._exchange, frame, places)
+        if len(refined) == len(present):
+            return far
+        spread = far.new_zeros(len(present), *frame)
+        spread[refined] = far
+        return spread
 
     def _end(self, whole: WholeOutput | None) -> None:
         if Answer.GLOBAL in self._wanted and whole is not None and whole.logits is not None:
@@ -279,6 +336,13 @@ class Passes:
         self.position = replace(self.position, phase="done", done=len(self._places))
         self._log.note(self.position, [], must=True)
 
-    def _batches(self, batch: int, start: int) -> Iterator[list[int]]:
-        for first in range(start, len(self._places), batch):
-            yield list(range(first, min(first + batch, len(self._places))))
+    def _batches(
+        self, batch: int, start: int, free: frozenset[int] = frozenset()
+    ) -> Iterator[list[int]]:
+        """Patches from one on, so many at once; those that are free do not count."""
+        first, counted = start, 0
+        for number in range(start, len(self._places)):
+            counted += number not in free
+            if counted == batch or number + 1 == len(self._places):
+                yield list(range(first, number + 1))
+                first, counted = number + 1, 0

@@ -23,6 +23,7 @@ from glnet.inference.regions import regions_of
 from glnet.inference.score_files import Scores
 from glnet.inference.scratch import NoScores, PatchScores, Scratch
 from glnet.inference.settings import Progress, Settings
+from glnet.inference.sureness import refine_rule_of
 from glnet.inference.turns import TURNS
 from glnet.model.answers import Answer
 from glnet.model.checkpoint import Model
@@ -148,6 +149,7 @@ class Predicting:
                 keep=_Keeping(self._scores_for(grid), unit, log),
                 log=log,
                 kept=kept,
+                refine=refine_rule_of(self._model, settings, grid),
             )
             passes.run(settings.patch_batch, progress, settings.ahead)
             kept, position = passes.kept, passes.position
@@ -162,16 +164,18 @@ class Predicting:
             weights_of(grid, self._blending),
             {answer: kept.get(answer, none) for answer in self._wanted},
             position.skipped,
-            position.holed if self._sees_patches else self._perhaps_holed(grid),
+            self._holed(position, grid),
+            len(grid) - len(position.skipped | position.sure) if self._sees_patches else 0,
         )
 
     @property
     def _sees_patches(self) -> bool:
         return self._form.hears_patches or not set(self._wanted) <= {Answer.GLOBAL}
 
-    def _perhaps_holed(self, grid: PatchGrid) -> frozenset[int]:
-        """Any patch may be, where none was read."""
-        return frozenset(range(len(grid)) if self._raster.has_mask else ())
+    def _holed(self, position: Position, grid: PatchGrid) -> frozenset[int]:
+        """Any patch may be that was not read."""
+        unread = position.sure if self._sees_patches else frozenset(range(len(grid)))
+        return position.holed | unread if self._raster.has_mask else position.holed
 
     def _log(self, unit: int, grid: PatchGrid) -> UnitLog | None:
         return None if self._journal is None else self._journal.log(unit, self._scores_for(grid))

@@ -73,6 +73,11 @@ class Prediction(ABC):
         """The side of a square of pixels whose scores, and what makes them, take little room."""
 
     @property
+    @abstractmethod
+    def refined_patches(self) -> int:
+        """How many patches entered the local branch; of several ways, the mean, rounded up."""
+
+    @property
     def global_logits(self) -> Tensor | None:
         """The global branch's logits (K, h, w) for the first region as first laid, if asked for."""
         return None

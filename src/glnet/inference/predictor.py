@@ -12,6 +12,7 @@ from glnet.inference.host_memory import NOTHING, Beside
 from glnet.inference.machine import explained_memory, resolved
 from glnet.inference.settings import Settings
 from glnet.inference.streaming import is_coarse_to_fine
+from glnet.inference.sureness import require_context
 from glnet.model.checkpoint import Model, StoredModel, open_model
 from glnet.model.coarse import coarse_of, stored_coarse_of
 from glnet.model.digest import digest_of
@@ -33,7 +34,8 @@ class Predictor:
 
     Raises:
         CheckpointError: If the model does not load.
-        ConfigurationError: If there is no such device or precision.
+        ConfigurationError: If there is no such device or precision, or the settings ask for a
+            branch that the model has not.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class Predictor:
         self._found = found
         self._digest: str | None = None
         self.model = found if isinstance(found, Model) else found.model
+        require_context(self.model, self.settings)
         wanted = answers_of(self.model.network) if keeps_all else ()
         self._fitting = Fitting(self.model, self.settings, wanted)
 

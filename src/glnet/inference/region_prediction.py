@@ -37,7 +37,8 @@ class View:
         weights: How patches are blended.
         scores: Of every answer that was asked for; of the global branch's, one for the thumbnail.
         skipped: Patches that have none, since they hold no measurement.
-        holed: Patches of which some pixels are no measurements.
+        holed: Patches of which some pixels are, or may be, no measurements.
+        refined: How many patches entered the local branch.
     """
 
     turn: Turn
@@ -48,6 +49,7 @@ class View:
     scores: Mapping[Answer, PatchScores]
     skipped: frozenset[int] = frozenset()
     holed: frozenset[int] = frozenset()
+    refined: int = 0
 
     @cached_property
     def _stitcher(self) -> Stitcher:
@@ -209,6 +211,12 @@ class RegionPrediction(Prediction):
         # `enlarge`.
         held = min(2, len(views)) + min(2, len(self._regions)) + 2
         return max(LEAST_BLOCK, math.isqrt(BLOCK_BYTES // (4 * held * classes)))
+
+    @property
+    def refined_patches(self) -> int:
+        """How many patches entered the local branch; of several ways, the mean, rounded up."""
+        views = [view for region in self._regions for view in region.views]
+        return -(-sum(view.refined for view in views) // len(self._regions[0].views))
 
     @property
     def global_logits(self) -> Tensor | None:

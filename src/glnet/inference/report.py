@@ -29,7 +29,10 @@ class SegmentReport:
         vector: The file of polygons, if it was asked for.
         height: Of the image, in pixels.
         width: Of the image, in pixels.
-        patches: How many the local branch saw; 0 for a model of the global branch alone.
+        patches: How many there are; 0 for a model of the global branch alone.
+        refined_patches: How many of them the local branch saw: not those without a measurement, nor
+            those that kept the context branch's answer. Of several ways to lay the image, the
+            mean, rounded up.
         classes: How much of every class there is.
         nodata_pixels: How many pixels are no measurements.
         area_basis: On what square metres are measured; None where the image is not georeferenced.
@@ -63,6 +66,7 @@ class SegmentReport:
     height: int
     width: int
     patches: int
+    refined_patches: int
     classes: tuple[ClassShare, ...]
     nodata_pixels: int
     area_basis: str | None

@@ -175,6 +175,7 @@ class _Scene:
         self._coarse = refined.coarse
         self._parts = refined.parts
         self._thumbnail = _thumbnail_source(image.raster, predictor.model, refined.parts)
+        self._refined_patches = 0
         self._wanted = Wanted(
             confidence=job.confidence is not None, probabilities=job.probabilities is not None
         )
@@ -204,6 +205,7 @@ class _Scene:
             ) as prediction,
             ExitStack() as files,
         ):
+            self._refined_patches = prediction.refined_patches
             write = self._writers(files, rules.overwrite)
             tiles = sum(1 for _ in blocks(raster.size, LABEL_TILE))
             with closing(self._answers(prediction)) as answers:
@@ -338,6 +340,7 @@ class _Scene:
             height=size.height,
             width=size.width,
             patches=self._patches(self._parts),
+            refined_patches=self._refined_patches,
             patches_everywhere=self._patches(everywhere),
             boxes=None
             if boxes is None

@@ -20,7 +20,7 @@ Precision = Literal["auto", "float32", "bfloat16", "float16"]
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """How a prediction runs; only ``turns`` changes the answer beyond rounding.
+    """How a prediction runs; ``turns`` and ``refine_below`` change the answer beyond rounding.
 
     Attributes:
         device: Such as ``cpu``, ``cuda`` or ``cuda:1``.
@@ -50,10 +50,16 @@ class Settings:
             cores and AVX2, which then ran at 0.85 to 1.03 times its speed); no GPU was tried. What
             it takes of memory is not estimated, so that it is refused beside ``memory`` and
             ``host_memory``.
+        refine_below: A probability over 0 and up to 1. Patches over which the context branch is at
+            least as sure as that of one and the same class, everywhere, keep its answer; they are
+            not read, and never enter the local branch. The refined branch (bidirectional sharing)
+            hears nothing from where only such patches reach. With 1, practically all patches are
+            refined. Estimates and memory that is named do not count on it. None, the default,
+            refines all.
 
     Raises:
-        ConfigurationError: If a number is too low, no ways have that name, or ``compile`` meets a
-            memory that is named.
+        ConfigurationError: If a number is too low or too high, no ways have that name, or
+            ``compile`` meets a memory that is named.
     """
 
     device: str = "cpu"
@@ -70,6 +76,7 @@ class Settings:
     everywhere: bool = False
     blending: Blending | None = None
     compile: bool = False
+    refine_below: float | None = None
 
     def __post_init__(self) -> None:
         if self.patch_batch < 1:
@@ -80,6 +87,11 @@ class Settings:
             raise ConfigurationError(f"turns must be one of {', '.join(TURNS)}, got {self.turns}")
         if self.blending not in {None, "feathered", "uniform"}:
             raise ConfigurationError(f"blending must be feathered or uniform, got {self.blending}")
+        if self.refine_below is not None and not 0 < self.refine_below <= 1:
+            raise ConfigurationError(
+                "refine_below is a probability over 0 and up to 1, such as 0.95, got "
+                f"{self.refine_below}"
+            )
         if self.compile and not (self.memory is None and self.host_memory is None):
             raise ConfigurationError(
                 "what compiling takes of memory is not estimated; leave out either --compile or "

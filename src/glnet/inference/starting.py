@@ -143,6 +143,7 @@ def facts_of(
         "patch batch": settings.patch_batch,
         "test-time augmentation": settings.turns,
         "form": settings.collapse,
+        "refining below": settings.refine_below,
         "blending": blending_of(model.config, settings),
         "regions": regions if is_everywhere else str(settings.regions),
     }

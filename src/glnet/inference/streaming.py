@@ -16,6 +16,7 @@ from glnet.inference.pixels import framed, require_bands
 from glnet.inference.predicting import Predicting, Section, Work, blending_of, numbered
 from glnet.inference.prediction import Prediction
 from glnet.inference.settings import Precision, Progress, Settings, quiet
+from glnet.inference.sureness import require_context
 from glnet.model.answers import Answer
 from glnet.model.checkpoint import Model
 from glnet.model.coarse import coarse_of
@@ -66,7 +67,8 @@ def predict(  # noqa: PLR0913 - what, where to, how; each may be left out alone
         coarse: What the coarse branch says, where somebody has asked it before.
 
     Raises:
-        ConfigurationError: If there is no such device or precision.
+        ConfigurationError: If there is no such device or precision, or no context branch that
+            could be sure of patches.
         InputMismatchError: If the raster has another number of bands than the model takes.
         RasterError: If pixels cannot be read.
         OutputError: If there is no room for the scratch file.
@@ -75,6 +77,7 @@ def predict(  # noqa: PLR0913 - what, where to, how; each may be left out alone
     form = form or form_of(model, settings).form
     wanted = wanted or answers_of(model)[-1:]
     require_bands(raster, model.bands)
+    require_context(model, settings)
     work = Work(model, settings, wanted, form, journal)
     if not is_coarse_to_fine(model, settings):
         return Predicting(work, raster).run(progress)

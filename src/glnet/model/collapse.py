@@ -100,7 +100,7 @@ class CollapsedForm:
 
     def see_whole(self, thumbnail: Tensor, wanted: Collection[Answer]) -> WholeOutput:
         """As `Form.see_whole`."""
-        return self._whole("context", thumbnail, None, () if self.hears_patches else wanted)
+        return self._whole("context", thumbnail, None, wanted)
 
     def see_patches(
         self,

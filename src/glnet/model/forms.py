@@ -61,7 +61,13 @@ class Form(Protocol):
         ...
 
     def see_whole(self, thumbnail: Tensor, wanted: Collection[Answer]) -> WholeOutput:
-        """Run the context branch on (1, bands, h, w)."""
+        """Run the context branch on (1, bands, h, w).
+
+        Args:
+            thumbnail: The whole raster.
+            wanted: Of what the thumbnail gives: the global answer and the aggregated one's far
+                part. With bidirectional sharing the network's own come from `see_again`.
+        """
         ...
 
     def see_patches(
