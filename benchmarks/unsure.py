@@ -223,10 +223,11 @@ def _report(
         )
     text = paragraph(
         f"{options.model.name} on {options.device}, the {options.split} split of "
-        f"{options.data.name}, whole images, {options.rounds} rounds. Patches over which the "
+        f"{options.data.name}, whole images, rounds: {options.rounds}. Patches over which the "
         "context branch gives one class at least this probability everywhere keep its answer. "
         "Seconds are those of all images (median); time and CPU time are over those of refining "
-        "all patches, round by round (median, range). Beside mIoU stands the IoU of every class."
+        "all patches, round by round (median, range). By how much they differ from 1 where all are "
+        "refined is the noise of this run. Beside mIoU stands the IoU of every class."
     )
     return "\n\n".join(
         [heading("Refining where unsure"), text, table(columns, rows), _sure(found, highest, names)]
