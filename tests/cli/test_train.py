@@ -97,7 +97,7 @@ def test_help_explains_every_key_and_needs_no_training_library() -> None:
     ("words", "said"),
     [
         ("nowhere.yaml", "no such configuration file: nowhere.yaml"),
-        ("{config} --colour red", "unknown key colour; known here: architecture, data"),
+        ("{config} --colour red", "unknown key colour; known here: architecture, coarse"),
         ("{config} --data.colour red", "unknown key data.colour; known here: cache_mib"),
         ("{config} --stages.local.epoch 3", "unknown key stages.local.epoch; known here: epochs"),
         ("{config} --stages.local.epochs x", "stages.local.epochs: expected a whole number, got x"),
