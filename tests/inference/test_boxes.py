@@ -1,5 +1,6 @@
 """Boxes hold all foreground, as much background as is asked for, and a patch."""
 
+import math
 from itertools import combinations, pairwise
 
 import numpy as np
@@ -76,6 +77,19 @@ def test_a_box_is_relaxed_until_foreground_and_background_are_equal() -> None:
     smaller = Window(box.row + 1, box.column + 1, Size(box.size.height - 2, box.size.width - 2))
     assert _foreground_share(mask, box) <= 0.5 < _foreground_share(mask, smaller)
     assert box.size.height == box.size.width == 2 * (90 - box.row) + 1
+
+
+@pytest.mark.parametrize("margin", [0.0, 0.1, 0.5])
+def test_a_box_of_much_background_has_its_margin(margin: float) -> None:
+    mask = np.zeros((100, 100), dtype=bool)
+    mask[30, 40:61] = mask[30:41, 40] = True
+    rule = CoarseToFine(margin=margin)
+
+    (box,) = boxes_of(mask, Size(100, 100), rule, TINY)
+
+    height, width = 11 + 2, 21 + 2  # with a cell on every side
+    down, across = math.ceil(margin * height), math.ceil(margin * width)
+    assert box == Window(29 - down, 39 - across, Size(height + 2 * down, width + 2 * across))
 
 
 @pytest.mark.parametrize("shift", [(0, 0), (7, 3), (-9, 12)])

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from glnet.errors import ConfigurationError, OutputError
 from glnet.geometry import GridRule, Size, Window, patch_grid
-from glnet.inference import journal, score_files, streaming
+from glnet.inference import journal, predicting, score_files
 from glnet.inference.answering import Answerer, Wanted
 from glnet.inference.blending import Blending
 from glnet.inference.forming import form_of
@@ -256,7 +256,7 @@ def _counted_reads(monkeypatch: pytest.MonkeyPatch) -> list[Window]:
         windows.append(window)
         return read_patch(raster, window, framing)
 
-    monkeypatch.setattr(streaming, "read_patch", reading)
+    monkeypatch.setattr(predicting, "read_patch", reading)
     return windows
 
 

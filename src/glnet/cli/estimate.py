@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from jsonargparse import ArgumentParser, Namespace
@@ -213,7 +214,8 @@ def _shown(what: str, items: Sequence[T], work: Callable[[T], R]) -> Iterator[R]
 def _model(options: Namespace) -> "Model":
     from glnet.data.classes import ClassInfo  # noqa: PLC0415
     from glnet.model.checkpoint import new_model, open_model  # noqa: PLC0415 - imports torch
-    from glnet.model.config import ModelConfig, Normalization  # noqa: PLC0415
+    from glnet.model.config import Normalization  # noqa: PLC0415
+    from glnet.training.preparation import model_config  # noqa: PLC0415
 
     if (options.model is None) == (options.config is None):
         raise ConfigurationError("name either a model's folder or a training --config")
@@ -221,14 +223,8 @@ def _model(options: Namespace) -> "Model":
         return open_model(options.model).model
     config = _config(options)
     classes = tuple(ClassInfo(f"class {k}", (k % 256, 0, 0)) for k in range(options.classes))
-    return new_model(
-        ModelConfig(
-            classes=classes,
-            architecture=config.architecture,
-            framing=config.framing,
-            normalization=Normalization((0.0,) * options.bands, (1.0,) * options.bands),
-        )
-    )
+    normalization = Normalization((0.0,) * options.bands, (1.0,) * options.bands)
+    return new_model(replace(model_config(config, classes), normalization=normalization))
 
 
 def _config(options: Namespace) -> "TrainingConfig":

@@ -22,7 +22,7 @@ COMMANDS = {
     "estimate": "say what a prediction or a training will take, before it runs",
     "info": "say what a model is",
     "convert": "turn published checkpoints into a model",
-    "train": "train the three stages on a folder of labelled images",
+    "train": "train stage by stage on a folder of labelled images",
     "evaluate": "measure a model's answers on labelled images",
     "boxes": "draw how much is foreground before and after boxes (coarse to fine)",
     "data": "check labelled images before they train",

@@ -1,4 +1,4 @@
-"""``glnet train``: train the three stages on a folder of labelled images."""
+"""``glnet train``: train stage by stage on a folder of labelled images."""
 
 from collections.abc import Sequence
 from contextlib import closing

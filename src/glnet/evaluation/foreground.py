@@ -185,7 +185,7 @@ def histogram(found: Sequence[BoxedImage], size: Size = Size(420, 760)) -> Pictu
     )
     picture = Image.new("RGB", (size.width, size.height), PAPER)
     draw = ImageDraw.Draw(picture)
-    left, top, right, bottom = 60, 66, size.width - 20, size.height - 56
+    left, top, right, bottom = 60, 86, size.width - 20, size.height - 56
     most = max(1, int(before.max()), int(after.max()))
     draw.text((MARGIN, 16), "Foreground, share of the pixels", INK, text_font(16), "lm")
     for place, (color, words) in enumerate(
@@ -210,7 +210,7 @@ def histogram(found: Sequence[BoxedImage], size: Size = Size(420, 760)) -> Pictu
         x = left + (right - left) * tenth / 10
         draw.text((x, bottom + 14), f"{10 * tenth} %", INK, text_font(12), "mm")
     draw.text(((left + right) / 2, bottom + 38), "foreground", INK, text_font(13), "mm")
-    draw.text((MARGIN, top - 4), "images", INK, text_font(12), "lm")
+    draw.text((MARGIN, top - 18), "images", INK, text_font(12), "lm")
     return np.asarray(picture)
 
 

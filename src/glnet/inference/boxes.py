@@ -5,6 +5,7 @@ pixels: it is the same for masks that a network predicted and for those of the t
 """
 
 from collections.abc import Sequence
+from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,8 @@ def boxes_of(foreground: Mask, raster: Size, rule: CoarseToFine, least: Size) ->
     """The boxes that hold all foreground of a raster, without overlaps; none where there is none.
 
     A box is drawn around the foreground, or around each of its components, one cell farther on all
-    sides, as an edge lies anywhere in a cell. It is relaxed outwards, by the same number of pixels
+    sides, as an edge lies anywhere in a cell, and by `CoarseToFine.margin`, as the coarse branch
+    misses some. It is relaxed outwards, by the same number of pixels
     on all sides that are not the raster's own, until at most `CoarseToFine.ratio` pixels of
     foreground come on one of background (the paper's footnote 1), or it is the raster; and until it
     has the least size, as far as the raster has. Boxes that overlap become one.
@@ -48,7 +50,8 @@ def boxes_of(foreground: Mask, raster: Size, rule: CoarseToFine, least: Size) ->
         drawn = _Box(
             _pixels(rows, cell[0], raster.height), _pixels(columns, cell[1], raster.width), raster
         )
-        boxes.append(drawn.relaxed(count * cell[0] * cell[1], rule.ratio).at_least(least).window)
+        relaxed = drawn.with_margin(rule.margin).relaxed(count * cell[0] * cell[1], rule.ratio)
+        boxes.append(relaxed.at_least(least).window)
     return _apart(boxes)
 
 
@@ -87,6 +90,11 @@ class _Box:
         )
         return _Box(rows, columns, self._raster)
 
+    def with_margin(self, share: float) -> "_Box":
+        """Farther out on every side by a share of the height or the width."""
+        rows = _widened(self._rows, share, self._raster.height)
+        return _Box(rows, _widened(self._columns, share, self._raster.width), self._raster)
+
     def relaxed(self, foreground: float, ratio: float) -> "_Box":
         """By as few pixels as make it large enough for so many pixels of foreground."""
         wanted = foreground * (1 + 1 / ratio)
@@ -103,6 +111,11 @@ class _Box:
         """Sides that are shorter grow to both ends, beyond the raster's edge to the other one."""
         rows = _lengthened(self._rows, size.height, self._raster.height)
         return _Box(rows, _lengthened(self._columns, size.width, self._raster.width), self._raster)
+
+
+def _widened(side: tuple[int, int], share: float, length: int) -> tuple[int, int]:
+    more = ceil(share * (side[1] - side[0]))
+    return max(0, side[0] - more), min(length, side[1] + more)
 
 
 def _lengthened(side: tuple[int, int], least: int, length: int) -> tuple[int, int]:

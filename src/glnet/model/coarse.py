@@ -20,7 +20,10 @@ def coarse_of(model: Model) -> Model:
     architecture = replace(
         model.config.architecture, branches="global", sharing="none", aggregation=False
     )
-    config = replace(model.config, architecture=architecture, coarse_to_fine=None)
+    # The extent is that of boxes.
+    config = replace(
+        model.config, architecture=architecture, coarse_to_fine=None, training_extent=None
+    )
     return Model(GLNet(model.network.coarse, None, None, None), config)
 
 

@@ -169,15 +169,22 @@ class CoarseToFine:
         boxes: ``one`` around all foreground (the paper), or one around ``each`` component.
         ratio: How many pixels of foreground come, at most, on one of background in a box that is
             relaxed (footnote 1: about 1).
+        margin: How much farther a box reaches at least on every side, as a share of its height or
+            width: the coarse branch misses what is small. Not in the paper.
 
     Raises:
-        ConfigurationError: If the ratio is not positive.
+        ConfigurationError: If the ratio is not positive, or the margin negative.
     """
 
     boxes: Boxes = "one"
     ratio: float = 1.0
+    margin: float = 0.1
 
     def __post_init__(self) -> None:
+        if not 0 <= self.margin < math.inf:
+            raise ConfigurationError(
+                f"coarse_to_fine.margin must be 0 or more and finite, got {self.margin}"
+            )
         if not 0 < self.ratio < math.inf:
             raise ConfigurationError(
                 f"coarse_to_fine.ratio must be positive and finite, got {self.ratio}"

@@ -203,6 +203,8 @@ class CoarseToFineTraining:
         boxes: ``one`` around all foreground (the paper), or one around ``each`` component.
         ratio: How many pixels of foreground come, at most, on one of background in a box that is
             relaxed (footnote 1: about 1).
+        margin: How much farther a box reaches at least on every side, as a share of its height or
+            width.
         truth: Share of looks that take a box of the ground truth; the others take one that the
             coarse branch predicts.
         jitter: Each side of a box moves at random by up to this share of the box's height or width.
@@ -213,6 +215,7 @@ class CoarseToFineTraining:
 
     boxes: Boxes = "one"
     ratio: float = 1.0
+    margin: float = 0.1
     truth: float = 0.5
     jitter: float = 0.1
 
@@ -223,7 +226,7 @@ class CoarseToFineTraining:
     @property
     def rule(self) -> CoarseToFine:
         """What prediction needs of it."""
-        return CoarseToFine(boxes=self.boxes, ratio=self.ratio)
+        return CoarseToFine(boxes=self.boxes, ratio=self.ratio, margin=self.margin)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -85,8 +85,7 @@ def as_trained(model: Model, stage: str) -> Model:
     """
     network, architecture = model.network, model.config.architecture
     if stage == "coarse":
-        coarse = coarse_of(model)
-        return Model(coarse.network, replace(coarse.config, training_extent=None))
+        return coarse_of(model)
     if stage == "context":
         network = GLNet(network.context, None, None, None, network.coarse)
         architecture = replace(architecture, branches="global", sharing="none", aggregation=False)
