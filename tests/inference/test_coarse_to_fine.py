@@ -12,10 +12,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from glnet.errors import ConfigurationError
-from glnet.geometry import Size, Window
+from glnet.geometry import Size, Window, strips
 from glnet.inference import journal
-from glnet.inference.coarse import CoarseAnswer
+from glnet.inference.coarse import CoarseAnswer, coarse_answer
 from glnet.inference.estimate import estimate
+from glnet.inference.forming import form_of
 from glnet.inference.jobs import Extras
 from glnet.inference.segment import segment, segment_file
 from glnet.inference.settings import Progress, Settings
@@ -27,7 +28,7 @@ from glnet.model.coarse import coarse_of
 from glnet.model.config import CoarseToFine, ModelConfig
 from glnet.model.features import BranchFeatures
 from glnet.model.glnet import GLNet
-from glnet.raster import ArrayRaster, Palette, open_raster
+from glnet.raster import ArrayRaster, Masked, Palette, open_raster
 from tests.inference.pictures import picture
 from tests.model.tiny import CLASSES, tiny_model
 from tests.raster.raster_files import read_all, write_tiff
@@ -150,6 +151,36 @@ def test_the_box_is_drawn_around_what_the_coarse_branch_found(tmp_path: Path) ->
     assert (frame == 255).all()
     confidence = read_all(tmp_path / "b_confidence.tif")[0]
     assert confidence.min() >= 127
+
+
+class Counting(ArrayRaster):
+    """Remembers what is read of it."""
+
+    def __init__(self, pixels: Pixels) -> None:
+        super().__init__(pixels)
+        self.windows: list[Window] = []
+
+    def read_masked(self, window: Window) -> Masked:
+        self.windows.append(window)
+        return super().read_masked(window)
+
+
+def test_only_the_thumbnail_and_the_box_are_read() -> None:
+    scene = _scene(1200, 900, (700, 500))
+    scene[600:850, 400:650] = 250
+    raster, model = Counting(scene), _model()
+    coarse = coarse_answer(form_of(coarse_of(model), ROOMY).form, model, raster, ROOMY)
+    (box,), once = coarse.boxes, sum(of.size.area for of in raster.windows)
+    raster.windows.clear()
+
+    with predict(model, raster, ROOMY, coarse=coarse) as prediction:
+        for strip in strips(raster.size, 100):
+            prediction.labels(Answer.AGGREGATED, strip, CPU)
+
+    assert once <= 1.2 * raster.size.area
+    assert box.size.area < raster.size.area / 3
+    assert raster.windows
+    assert all(of.shared(box) == of for of in raster.windows)
 
 
 def test_without_foreground_all_is_background(tmp_path: Path) -> None:

@@ -5,13 +5,12 @@ everything smaller than it ever was in training. Regions are parts of the scene 
 images of the training, each a whole raster to the network; where they overlap they are blended.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, log
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from glnet.errors import ConfigurationError
-from glnet.geometry import GridRule, PatchGrid, Size, Window, patch_grid
+from glnet.geometry import GridRule, PatchGrid, Size, patch_grid
 from glnet.model.config import ModelConfig
 
 Context = Literal["auto", "whole", "region"]
@@ -73,25 +72,6 @@ class Regions:
 
     grid: PatchGrid
     why: str
-
-
-class Placed(NamedTuple):
-    """A part of a raster that is refined, and its regions."""
-
-    place: Window
-    regions: Regions
-
-
-def placed(
-    raster: Size, boxes: Sequence[Window] | None, config: ModelConfig, rule: RegionRule
-) -> list[Placed]:
-    """Where a raster is refined: in boxes, or, where there are none to be, all of it.
-
-    Raises:
-        ConfigurationError: As `regions_of`.
-    """
-    places = [Window(0, 0, raster)] if boxes is None else boxes
-    return [Placed(place, regions_of(place.size, config, rule)) for place in places]
 
 
 def regions_of(raster: Size, config: ModelConfig, rule: RegionRule) -> Regions:

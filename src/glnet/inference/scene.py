@@ -1,18 +1,16 @@
 """One image on disk becomes its results: checked, predicted, written, resumable all the while."""
 
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 
 from glnet.errors import ConfigurationError, RasterError
-from glnet.geometry import Size, Window, blocks, strips
-from glnet.inference.answering import NODATA_LABEL, Answered, Answerer, Wanted
-from glnet.inference.coarse import CoarseAnswer
+from glnet.geometry import Window, blocks
+from glnet.inference.answering import Answered, Answerer, Wanted
 from glnet.inference.forming import Formed
 from glnet.inference.host_memory import POLYGON_BYTES, Beside
 from glnet.inference.jobs import Job, check_job
@@ -25,10 +23,10 @@ from glnet.inference.machine import (
 )
 from glnet.inference.overlapping import made_ahead
 from glnet.inference.overlay import overlay_bytes
-from glnet.inference.prediction import strip_height
 from glnet.inference.predictor import Predictor
-from glnet.inference.regions import Placed, placed
+from glnet.inference.refining import Refined, parts_of, patches_of
 from glnet.inference.report import Box, SegmentReport
+from glnet.inference.result_files import opened_writers, polygon_writer, write_polygons
 from glnet.inference.scratch import in_mib
 from glnet.inference.settings import Progress, Settings
 from glnet.inference.source import AS_IT_IS, Opened, Source, opened
@@ -41,22 +39,11 @@ from glnet.inference.streaming import (
     predict,
 )
 from glnet.inference.tally import Tally
-from glnet.model.checkpoint import Model
 from glnet.raster import (
-    CONFIDENCE,
     LABEL_TILE,
-    LabelWriter,
-    Palette,
-    Raster,
-    ScoreWriter,
-    open_raster,
-    overview_for,
     write_picture,
 )
-from glnet.vector import Flavor, PolygonWriter, write_boxes
-
-FROM_PIXELS = "all pixels"
-"""Of what a thumbnail is a mean where no overview serves."""
+from glnet.vector import write_boxes
 
 
 def segment_scene(
@@ -119,14 +106,14 @@ def segment_scene(
                 raster, settings, lambda make: journal.remembered("thumbnail-coarse", make)
             )
             boxes = None if coarse is None else coarse.boxes
-            parts = placed(raster.size, boxes, predictor.model.config, settings.regions)
+            parts = parts_of(raster.size, boxes, predictor.model.config, settings.regions)
+            refined = Refined(raster.size, coarse, parts)
             scratch = require_room(journal, raster, predictor, settings, parts)
-            context = context_of(raster.size, boxes, parts)
             announce(
-                f"{'goes on; ' if was_resumed else ''}{context}; scores take "
+                f"{'goes on; ' if was_resumed else ''}{refined.context}; scores take "
                 f"{in_mib(scratch)} of {journal.scores_folder} meanwhile"
             )
-            scene = _Scene(job, image, predictor, settings, formed, _Refined(coarse, parts))
+            scene = _Scene(job, image, predictor, settings, formed, refined)
             rules = replace(rules, overwrite=rules.overwrite or was_resumed)
             with explained_memory(str(job.image), settings):
                 tally = scene.run(journal, rules, progress, identity)
@@ -142,18 +129,6 @@ def is_finished(job: Job) -> bool:
     return all(of.is_file() for of in job.results) and not unfinished_beside(job.output).exists()
 
 
-class _Refined(NamedTuple):
-    """What of the image is refined.
-
-    Attributes:
-        coarse: What the coarse branch says, where there is one.
-        parts: Which parts of the image.
-    """
-
-    coarse: CoarseAnswer | None
-    parts: Sequence[Placed]
-
-
 class _Scene:
     """What one image's segmentation needs."""
 
@@ -164,7 +139,7 @@ class _Scene:
         predictor: Predictor,
         settings: Settings,
         formed: Formed,
-        refined: _Refined,
+        refined: Refined,
     ) -> None:
         self._job = job
         self._image = image
@@ -172,9 +147,8 @@ class _Scene:
         self._model = predictor.model
         self._settings = settings
         self._formed = formed
-        self._coarse = refined.coarse
-        self._parts = refined.parts
-        self._thumbnail = _thumbnail_source(image.raster, predictor.model, refined.parts)
+        self._refined = refined
+        self._thumbnail = refined.thumbnail_source(image.raster, predictor.model)
         self._refined_patches = 0
         self._wanted = Wanted(
             confidence=job.confidence is not None, probabilities=job.probabilities is not None
@@ -189,8 +163,13 @@ class _Scene:
     ) -> Tally:
         """Predict and write; results appear if the image is what it was (`identity_of`)."""
         job, raster, model = self._job, self._raster, self._model
+        classes = model.config.classes
         # Made now, as it finds out what is missing.
-        polygons = None if job.vector is None else self._polygon_writer(job.vector, rules.overwrite)
+        polygons = (
+            None
+            if job.vector is None
+            else polygon_writer(job.vector, job, self._image, classes, overwrite=rules.overwrite)
+        )
         tally = Tally(raster, [info.name for info in model.config.classes])
         with (
             predict(
@@ -201,12 +180,12 @@ class _Scene:
                 progress,
                 self._formed.form,
                 journal=journal,
-                coarse=self._coarse,
+                coarse=self._refined.coarse,
             ) as prediction,
             ExitStack() as files,
         ):
             self._refined_patches = prediction.refined_patches
-            write = self._writers(files, rules.overwrite)
+            write = opened_writers(files, job, raster, classes, overwrite=rules.overwrite)
             tiles = sum(1 for _ in blocks(raster.size, LABEL_TILE))
             with closing(self._answers(prediction)) as answers:
                 for number, found in enumerate(answers, start=1):
@@ -220,8 +199,8 @@ class _Scene:
                     f"{job.image} has changed while it was read; segment it again once it is whole"
                 )
         if polygons is not None:
-            self._write_polygons(polygons, progress)
-        boxes = () if self._coarse is None else self._coarse.boxes
+            write_polygons(polygons, job.output, progress)
+        boxes = self._refined.boxes or ()
         if job.boxes is not None:
             write_boxes(
                 job.boxes.absolute(),
@@ -250,85 +229,13 @@ class _Scene:
             answerer.answered, blocks(self._raster.size, LABEL_TILE), self._settings.ahead
         )
 
-    def _writers(self, files: ExitStack, overwrite: bool) -> Callable[[Answered], None]:
-        """Opens all files of results; they appear when ``files`` ends well."""
-        job, raster, classes = self._job, self._raster, self._model.config.classes
-        names = [info.name for info in classes]
-        labels = files.enter_context(
-            LabelWriter(
-                job.output,
-                raster.size,
-                raster.georeference,
-                [info.color for info in classes],
-                names,
-                NODATA_LABEL if raster.has_mask else None,
-                cog=job.cog,
-                overwrite=overwrite,
-            )
-        )
-
-        def scores(path: Path | None, bands: Sequence[str]) -> ScoreWriter | None:
-            if path is None:
-                return None
-            return files.enter_context(
-                ScoreWriter(
-                    path,
-                    raster.size,
-                    raster.georeference,
-                    bands,
-                    cog=job.cog,
-                    overwrite=overwrite,
-                )
-            )
-
-        confidence = scores(job.confidence, [CONFIDENCE])
-        probabilities = scores(job.probabilities, names)
-
-        def write(found: Answered) -> None:
-            labels.write_window(found.window, found.labels)
-            if confidence is not None and found.confidence is not None:
-                confidence.write_window(found.window, found.confidence)
-            if probabilities is not None and found.probabilities is not None:
-                probabilities.write_window(found.window, found.probabilities)
-
-        return write
-
-    def _polygon_writer(self, path: Path, overwrite: bool) -> PolygonWriter:
-        classes, slide = self._model.config.classes, self._image.downsample
-        return PolygonWriter(
-            path,
-            self._raster.size,
-            self._raster.georeference,
-            [info.color for info in classes],
-            [info.name for info in classes],
-            NODATA_LABEL,
-            simplify=self._job.simplify,
-            flavor=Flavor.PLAIN if slide is None or path.suffix != ".geojson" else Flavor.QUPATH,
-            scale=slide or 1.0,
-            overwrite=overwrite,
-        )
-
-    def _write_polygons(self, writer: PolygonWriter, progress: Progress) -> None:
-        """From the finished label map, as polygons grow row by row and labels came in tiles."""
-        with open_raster(self._job.output, Palette.KEEP) as labels, writer:
-            for strip in strips(labels.size, strip_height(labels.size)):
-                writer.write(labels.read(strip)[0])
-                progress("polygons", strip.row_stop, labels.size.height)
-
-    def _patches(self, parts: Sequence[Placed]) -> int:
-        """How many patches the local branch sees of so many parts."""
-        if self._model.network.local is None:
-            return 0
-        grid = self._model.config.framing.grid
-        return sum(len(of.grid) * len(grid(of.grid.patch)) for _, of in parts)
-
     def report(
         self, tally: Tally, seconds: float, scratch: int, *, was_resumed: bool
     ) -> SegmentReport:
         """How it went."""
         job, model, settings, size = self._job, self._model, self._settings, self._raster.size
-        everywhere = placed(size, None, model.config, settings.regions)
-        boxes = None if self._coarse is None else self._coarse.boxes
+        everywhere = parts_of(size, None, model.config, settings.regions)
+        refined, boxes = self._refined, self._refined.boxes
         notes = [self._image.note, _damage(self._image.damaged), self._formed.note]
         return SegmentReport(
             image=str(job.image),
@@ -339,9 +246,9 @@ class _Scene:
             vector=_name(job.vector),
             height=size.height,
             width=size.width,
-            patches=self._patches(self._parts),
+            patches=patches_of(model, refined.parts),
             refined_patches=self._refined_patches,
-            patches_everywhere=self._patches(everywhere),
+            patches_everywhere=patches_of(model, everywhere),
             boxes=None
             if boxes is None
             else tuple(Box(of.row, of.column, of.size.height, of.size.width) for of in boxes),
@@ -356,7 +263,7 @@ class _Scene:
             precision=settings.precision,
             patch_batch=settings.patch_batch,
             turns=settings.turns,
-            context=context_of(size, boxes, self._parts),
+            context=refined.context,
             thumbnail=self._thumbnail,
             blending=blending_of(model.config, settings),
             resumed=was_resumed,
@@ -375,29 +282,6 @@ def _beside(job: Job, image: Opened, classes: int) -> Beside:
     polygons = 0 if job.vector is None else POLYGON_BYTES
     picture = 0 if job.overlay is None else overlay_bytes(image.raster)
     return Beside(max(tiles, polygons, picture, image.decoder_bytes))
-
-
-def context_of(raster: Size, boxes: Sequence[Window] | None, parts: Sequence[Placed]) -> str:
-    """What the global branch sees at once, and why, in one line."""
-    if boxes is None:
-        return parts[0].regions.why
-    share = sum(box.size.area for box in boxes) / raster.area
-    found = f"{len(boxes)} boxes" if len(boxes) != 1 else "1 box"
-    words = f"{found} around the foreground, {share:.0%} of the image"
-    largest = max(parts, key=lambda of: of.place.size.area, default=None)
-    if largest is not None and len(largest.regions.grid) > 1:
-        words += f", the largest one in {largest.regions.why}"
-    return words
-
-
-def _thumbnail_source(raster: Raster, model: Model, parts: Sequence[Placed]) -> str | None:
-    """What thumbnails are made of."""
-    if model.network.context is None:
-        return None
-    if len(parts) != 1 or len(parts[0].regions.grid) > 1 or parts[0].place.size != raster.size:
-        return FROM_PIXELS  # Edges of parts are seldom those of an overview's pixels.
-    times = overview_for(raster, model.config.framing.thumbnail)
-    return FROM_PIXELS if times is None else f"the file's overview, {times} times smaller"
 
 
 def _damage(windows: list[Window]) -> str | None:

@@ -14,7 +14,8 @@ from glnet.inference.jobs import Job
 from glnet.inference.journal import Journal
 from glnet.inference.pixels import LEAST_SIDE
 from glnet.inference.predictor import Predictor
-from glnet.inference.regions import Placed, regions_of
+from glnet.inference.refining import Part
+from glnet.inference.regions import regions_of
 from glnet.inference.score_files import score_bytes
 from glnet.inference.scratch import in_mib
 from glnet.inference.settings import Settings
@@ -42,7 +43,7 @@ def require_room(
     raster: Raster,
     predictor: Predictor,
     settings: Settings,
-    parts: Sequence[Placed],
+    parts: Sequence[Part],
 ) -> int:
     """About how much scratch space this run takes; refuses to start without it.
 
