@@ -101,7 +101,7 @@ def predicted(model: Model, scene: ArrayRaster) -> Iterator[Prediction]:
 
 
 @few
-@given(height=st.integers(1, 160), answer=st.sampled_from(Answer))
+@given(height=st.integers(1, 160), answer=st.sampled_from(ALL_ANSWERS))
 def test_the_height_of_strips_does_not_change_a_bit(
     predicted: Prediction, scene: ArrayRaster, height: int, answer: Answer
 ) -> None:
