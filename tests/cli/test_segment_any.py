@@ -13,7 +13,7 @@ from affine import Affine
 from numpy.typing import NDArray
 from rasterio.control import GroundControlPoint
 
-from glnet.inference import journal, scene
+from glnet.inference import journal, result_files, scene
 from tests.cli.commands import only_line, run
 from tests.inference.pictures import picture
 from tests.raster.raster_files import write_tiff
@@ -194,7 +194,7 @@ def test_too_little_room_is_told_before_the_work(
     assert list(output.iterdir()) == []
 
 
-scene_module = scene.__name__
+scene_module, writing_module = scene.__name__, result_files.__name__
 
 
 def test_a_run_that_was_stopped_is_resumed_by_an_option(
@@ -202,7 +202,7 @@ def test_a_run_that_was_stopped_is_resumed_by_an_option(
 ) -> None:
     monkeypatch.setattr(journal, "SECONDS_BETWEEN_NOTES", 0)
     _segment(scene, model, output / "whole.tif")
-    path = f"{scene_module}.LabelWriter.write_window"
+    path = f"{writing_module}.LabelWriter.write_window"
     with monkeypatch.context() as patch:
         patch.setattr(path, _interrupt)
         assert _segment(scene, model, output / "a.tif") == 1
