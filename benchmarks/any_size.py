@@ -62,7 +62,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         save_model(small_model(), Path(folder) / "model")
         for side in options.sides:
-            _draw(Path(folder) / "scene.tif", side)
+            draw_scene(Path(folder) / "scene.tif", side)
             for way in options.ways:
                 words = ["--threads", options.threads, "--case", folder, side, way, "case"]
                 rows.append(json.loads(ask("benchmarks.any_size", *words)))
@@ -134,7 +134,7 @@ def small_model() -> Model:
 def _balanced(model: Model) -> Model:
     """Biases for which classes are equally frequent, so that no polygon spans the whole scene."""
     with tempfile.TemporaryDirectory() as folder:
-        _draw(Path(folder) / "sample.tif", EXTENT.height)
+        draw_scene(Path(folder) / "sample.tif", EXTENT.height)
         with open_raster(Path(folder) / "sample.tif") as file:
             sample = file.read(whole(file))
     pixels = np.moveaxis(sample, 0, -1)
@@ -149,7 +149,8 @@ def _balanced(model: Model) -> Model:
     return model
 
 
-def _draw(path: Path, side: int) -> None:
+def draw_scene(path: Path, side: int) -> None:
+    """A square GeoTIFF of tiles, in colours that change every `CELL` pixels."""
     drawing, rows = np.random.default_rng(0), 512
     tiles = {"tiled": True, "blockxsize": 512, "blockysize": 512, "compress": "deflate"}
     kind = {"driver": "GTiff", "count": 3, "dtype": "uint8", "height": side, "width": side}

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.any_size import _draw, small_model
+from benchmarks.any_size import draw_scene, small_model
 from benchmarks.common import heading, natural, paragraph, table, write_result
 from glnet.inference import journal, score_files
 from glnet.inference.jobs import Extras
@@ -52,7 +52,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         save_model(small_model(), folder / "model")
-        _draw(folder / "scene.tif", options.side)
+        draw_scene(folder / "scene.tif", options.side)
         for way, settings in WAYS.items():
             rows.append([way, *_trials(folder, settings, options, chance)])
             print(*rows[-1], sep=" | ", flush=True)

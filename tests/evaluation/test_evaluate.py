@@ -140,7 +140,7 @@ def test_images_without_a_label_have_no_score_and_are_not_ranked(
 def test_all_bad_files_are_told_before_any_work(
     samples: list[Sample], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delattr("glnet.evaluation.evaluate.predict")
+    monkeypatch.delattr("glnet.inference.predictor.predict")
     grey = Sample("grey", tmp_path / "grey.png", samples[0].mask)
     Image.new("L", (130, 100)).save(grey.image)
     text = Sample("text", tmp_path / "text.png", samples[0].mask)

@@ -126,7 +126,7 @@ def test_a_budget_changes_how_many_patches_run_and_no_score(
         ran.append(given[2])
         return predict(*given, **named)
 
-    monkeypatch.setattr("glnet.evaluation.evaluate.predict", noting)
+    monkeypatch.setattr("glnet.inference.predictor.predict", noting)
     plain = evaluate(MODEL, samples, DESCRIPTION, Settings())
     on_device, on_host = _needed(SIZES[1], LEAST)
     named = Settings(memory=on_device, host_memory=on_host)
@@ -142,7 +142,7 @@ def test_an_impossible_budget_ends_before_the_first_prediction(
     samples: list[Sample], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "glnet.evaluation.evaluate.predict", lambda *_, **__: pytest.fail("a prediction")
+        "glnet.inference.predictor.predict", lambda *_, **__: pytest.fail("a prediction")
     )
 
     with pytest.raises(ConfigurationError) as refused:

@@ -47,7 +47,6 @@ from glnet.inference.streaming import (
     Settings,
     answers_of,
     is_coarse_to_fine,
-    predict,
 )
 from glnet.model.checkpoint import Model
 
@@ -245,14 +244,7 @@ def _count(
         settings, formed = predictor.fitted(raster, evaluation_bytes(labels))
         with (
             explained_memory(raster.name, settings),
-            predict(
-                model,
-                raster,
-                settings,
-                answers,
-                form=formed.form,
-                coarse=predictor.coarse(raster, settings),
-            ) as prediction,
+            predictor.predict(raster, settings, formed, answers) as prediction,
         ):
             for strip in strips(raster.size, prediction.strip_height()):
                 known = labels.read(strip)

@@ -16,7 +16,7 @@ from glnet.inference.machine import explained_memory
 from glnet.inference.overlay import LabelPicture
 from glnet.inference.predictor import Predictor
 from glnet.inference.sampling import fitted
-from glnet.inference.streaming import Answer, Prediction, answers_of, predict
+from glnet.inference.streaming import Answer, Prediction, answers_of
 from glnet.raster import thumbnail, to_display
 
 Labels = NDArray[np.uint8]
@@ -114,14 +114,7 @@ def look_at(
         settings, formed = predictor.fitted(raster, evaluation_bytes(labels))
         with (
             explained_memory(raster.name, settings),
-            predict(
-                predictor.model,
-                raster,
-                settings,
-                own,
-                form=formed.form,
-                coarse=predictor.coarse(raster, settings),
-            ) as prediction,
+            predictor.predict(raster, settings, formed, own) as prediction,
         ):
             device = torch.device(settings.device)
             size = fitted(raster.size, side)

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from glnet.errors import OutputError
-from glnet.inference.passes import Position
+from glnet.inference.position import Position
 from glnet.inference.score_files import Scores
 from glnet.inference.scratch import PatchScores, Scratch
 from glnet.model.answers import Answer

@@ -6,22 +6,20 @@ that an estimate runs the very same steps as a prediction, without pixels.
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
-from typing import Literal, NamedTuple, Protocol
+from dataclasses import replace
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
 from glnet.inference.overlapping import made_ahead
+from glnet.inference.position import Log, Phase, Unlogged
 from glnet.inference.scratch import PatchScores
 from glnet.inference.settings import Progress, quiet
 from glnet.inference.sureness import RefineRule, context_scores, sure_patches
 from glnet.model.answers import Answer
 from glnet.model.exchange import Exchange, Merger, PatchIndex
 from glnet.model.forms import Form, WholeOutput
-
-Phase = Literal["patches", "global part", "done"]
-"""What the passes are at: seeing patches, adding the far part to their scores, or at their end."""
 
 
 class SeenPatches(NamedTuple):
@@ -48,64 +46,6 @@ class Pixels(Protocol):
     def patches(self, indices: Sequence[int]) -> SeenPatches:
         """Patches by their number in the grid."""
         ...
-
-
-@dataclass(frozen=True)
-class Position:
-    """How far the passes over a raster are.
-
-    Attributes:
-        phase: What they are at.
-        done: How many patches, from the first on, are done in this phase.
-        added: To how many patches' scores, from the first on, the far part was added.
-        skipped: Patches without a measurement among those that were seen; they have no scores.
-        holed: Patches of which some pixels are no measurements.
-        sure: Patches, also among those that are not done, that keep the context branch's answer;
-            they are not read.
-    """
-
-    phase: Phase = "patches"
-    done: int = 0
-    added: int = 0
-    skipped: frozenset[int] = frozenset()
-    holed: frozenset[int] = frozenset()
-    sure: frozenset[int] = frozenset()
-
-
-class Log(Protocol):
-    """Where it is noted how far the passes are, so that they can go on after they were stopped."""
-
-    @property
-    def position(self) -> Position:
-        """Where to start."""
-        ...
-
-    def sums(self) -> list[Tensor]:
-        """The merger's sums as they were noted for that position."""
-        ...
-
-    def note(self, position: Position, sums: Sequence[Tensor], *, must: bool = False) -> None:
-        """Note where the passes are, unless it was done a short while ago.
-
-        Args:
-            position: All scores up to it are written.
-            sums: Of the merger, where there is one.
-            must: Whether there is no choice.
-        """
-        ...
-
-
-class Unlogged:
-    """A `Log` of passes that start at the beginning and, if stopped, do so again."""
-
-    position = Position()
-
-    def sums(self) -> list[Tensor]:
-        """Nothing was noted."""
-        return []
-
-    def note(self, position: Position, sums: Sequence[Tensor], *, must: bool = False) -> None:
-        """Do not."""
 
 
 class Keep(Protocol):

@@ -15,8 +15,9 @@ from glnet.geometry import PatchGrid, Window
 from glnet.inference.blending import Blending, weights_of
 from glnet.inference.forming import dtype_of
 from glnet.inference.journal import Journal, UnitLog
-from glnet.inference.passes import Passes, Position, SeenPatches
+from glnet.inference.passes import Passes, SeenPatches
 from glnet.inference.pixels import framed, normalized, read_patch, read_thumbnail
+from glnet.inference.position import Position
 from glnet.inference.prediction import Prediction
 from glnet.inference.region_prediction import Region, RegionPrediction, View
 from glnet.inference.regions import regions_of

@@ -10,9 +10,11 @@ from glnet.inference.coarse import CoarseAnswer, Remember, coarse_answer, made_n
 from glnet.inference.forming import Formed, form_of
 from glnet.inference.host_memory import NOTHING, Beside
 from glnet.inference.machine import explained_memory, resolved
+from glnet.inference.prediction import Prediction
 from glnet.inference.settings import Settings
-from glnet.inference.streaming import is_coarse_to_fine
+from glnet.inference.streaming import is_coarse_to_fine, predict
 from glnet.inference.sureness import require_context
+from glnet.model.answers import Answer
 from glnet.model.checkpoint import Model, StoredModel, open_model
 from glnet.model.coarse import coarse_of, stored_coarse_of
 from glnet.model.digest import digest_of
@@ -91,6 +93,24 @@ class Predictor:
             return None
         form = self._coarse_formed(keeps_weights=settings.keeps_weights).form
         return coarse_answer(form, self.model, raster, settings, remember)
+
+    def predict(
+        self,
+        raster: Raster,
+        settings: Settings,
+        formed: Formed,
+        wanted: tuple[Answer, ...] = (),
+    ) -> Prediction:
+        """Run the network over a raster; `streaming.predict` says what comes of it.
+
+        Args:
+            raster: Opened.
+            settings: As `fitted` gives them, with the form.
+            formed: The form.
+            wanted: Which answers are kept; the model's own by default.
+        """
+        coarse = self.coarse(raster, settings)
+        return predict(self.model, raster, settings, wanted, form=formed.form, coarse=coarse)
 
     def digest(self) -> str:
         """A checksum of the model: its configuration and all its weights."""

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from glnet.errors import OutputError
-from glnet.inference.passes import Position
+from glnet.inference.position import Position
 from glnet.inference.scratch import ScoreFile, ScoreShape, Scratch
 from glnet.model.answers import Answer
 

@@ -27,7 +27,7 @@ from glnet.inference.scene import is_finished, segment_scene
 from glnet.inference.settings import Precision, Progress, Settings, quiet
 from glnet.inference.source import AS_IT_IS, Source
 from glnet.inference.starting import Rules
-from glnet.inference.streaming import answers_of, predict
+from glnet.inference.streaming import answers_of
 from glnet.inference.turns import Turns
 from glnet.model.checkpoint import Model
 from glnet.raster import ArrayRaster, Raster, open_raster
@@ -76,13 +76,7 @@ def segment(
         labels = np.empty((raster.size.height, raster.size.width), dtype=np.uint8)
         with (
             explained_memory(raster.name, settings),
-            predict(
-                known,
-                raster,
-                settings,
-                form=formed.form,
-                coarse=predictor.coarse(raster, settings),
-            ) as prediction,
+            predictor.predict(raster, settings, formed) as prediction,
         ):
             on = torch.device(settings.device)
             answerer = Answerer(prediction, raster, answers_of(known)[-1], Wanted(), on)

@@ -174,10 +174,7 @@ def load_model(folder: str | Path) -> Model:
     Raises:
         CheckpointError: As `open_model`.
     """
-    stored = open_model(folder)
-    with _opened_weights(stored.folder) as file:
-        _fill(stored.model.network, file.get_tensors())
-    return stored.model
+    return open_model(folder).whole()
 
 
 @contextmanager

@@ -1,0 +1,43 @@
+"""All threads of a command share one heap."""
+
+import ctypes
+import subprocess
+import sys
+
+import pytest
+
+COUNT = """
+import ctypes, sys, threading
+import numpy as np
+from glnet.inference.machine import share_one_heap
+
+if sys.argv[1] == "shared":
+    share_one_heap()
+held = []
+threads = [threading.Thread(target=lambda: held.append(bytearray(1000))) for _ in range(3)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+libc = ctypes.CDLL(None)
+libc.fdopen.restype = ctypes.c_void_p
+stream = ctypes.c_void_p(libc.fdopen(1, b"w"))
+libc.malloc_info(0, stream)
+libc.fflush(stream)
+"""
+
+
+def _heaps(kind: str) -> int:
+    command = [sys.executable, "-c", COUNT, kind]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.count(
+        "<heap nr="
+    )
+
+
+@pytest.mark.skipif(
+    sys.platform == "win32" or not hasattr(ctypes.CDLL(None), "malloc_info"),
+    reason="only glibc has several heaps and tells how many",
+)
+def test_threads_share_one_heap_where_it_is_asked_for() -> None:
+    assert _heaps("shared") == 1
+    assert _heaps("by themselves") > 1
