@@ -9,6 +9,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "glnet"
 
 ORDER = (
     "errors",
+    "closing",
     "geometry",
     "raster",
     "vector",

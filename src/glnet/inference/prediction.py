@@ -1,14 +1,13 @@
 """What is known of a raster after the passes: windows of scores and labels, of any size."""
 
-from abc import ABC, abstractmethod
-from types import TracebackType
-from typing import Self
+from abc import abstractmethod
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from glnet.closing import Closing
 from glnet.geometry import Size, Window, blocks
 from glnet.model.answers import Answer
 from glnet.raster import LABEL_TILE
@@ -23,7 +22,7 @@ LEAST_WEIGHT = 1e-6
 """Patches' weights add up to less only where there is no measurement."""
 
 
-class Prediction(ABC):
+class Prediction(Closing):
     """All that is known about one raster after the passes; gives windows of scores or labels.
 
     Close it, or use it in a ``with``, to give the scratch space back.
@@ -103,21 +102,6 @@ class Prediction(ABC):
     def strip_height(self) -> int:
         """How many rows of labels are made at once, see `strip_height`."""
         return strip_height(self.size)
-
-    @abstractmethod
-    def close(self) -> None:
-        """Give the scratch space back."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _require_inside(self, window: Window) -> None:
         if not window.is_inside(self.size):

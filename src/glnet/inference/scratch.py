@@ -7,14 +7,14 @@ import tempfile
 from collections.abc import Sequence
 from io import FileIO
 from pathlib import Path
-from types import TracebackType
-from typing import NamedTuple, Protocol, Self
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from glnet.closing import Closing
 from glnet.errors import OutputError
 
 
@@ -174,7 +174,7 @@ class NoScores:
         """Nothing is open."""
 
 
-class Scratch:
+class Scratch(Closing):
     """The scores of all patches of one raster, at stride 4, float32 (`ScoreFile.section`)."""
 
     def __init__(self, file: ScoreFile, first: int, frame: torch.Size, added: int = 0) -> None:
@@ -236,17 +236,6 @@ class Scratch:
     def close(self) -> None:
         """Close the file, for all rasters that it holds; closing twice does nothing."""
         self._file.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def no_room(size: int, folder: Path | None, error: OSError) -> OutputError:

@@ -3,14 +3,14 @@
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from affine import Affine
 from rasterio.control import GroundControlPoint
 from rasterio.io import DatasetReader
 
+from glnet.closing import Closing
 from glnet.errors import RasterError
 from glnet.geometry import Size, Window
 from glnet.raster.gdal import (
@@ -29,7 +29,7 @@ from glnet.raster.stored import StoredPicture
 from glnet.raster.views import RasterView
 
 
-class RasterFile:
+class RasterFile(Closing):
     """A pixel file, read window by window; made by `open_raster`. A context manager.
 
     Sizes and windows are those of the picture as displayed: an EXIF orientation is obeyed.
@@ -198,17 +198,6 @@ class RasterFile:
         """Close the file and forget decoded pixels. Closing twice is no error."""
         self._picture.close()
         self._decoded, self._is_closed = None, True
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _decode(self) -> Masked:
         if self._decoded is None:

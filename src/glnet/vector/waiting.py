@@ -3,12 +3,11 @@
 import tempfile
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from glnet.closing import Closing
 from glnet.vector.cells import Indices
 from glnet.vector.corners import Corners, joined
 
@@ -17,7 +16,7 @@ HEADER = 3
 """Numbers before the corners of a block: two blocks that belong to it, and how many corners."""
 
 
-class WaitingCorners:
+class WaitingCorners(Closing):
     """Keeps corners until their component has ended.
 
     In memory are at most ``most`` corners and one number per component. The others lie in a file in
@@ -73,17 +72,6 @@ class WaitingCorners:
         """Give the disk space back; closing twice does nothing."""
         with suppress(OSError):  # Its last bytes need not be written any more.
             self._file.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _join(self, blocks: Indices, owners: Indices) -> None:
         """Remember one block per owner."""

@@ -4,9 +4,8 @@ import importlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
+from glnet.closing import Closing
 from glnet.errors import RasterError
 from glnet.geometry import Size, Window
 from glnet.raster.protocol import Blocked, Masked, Raster, require_inside
@@ -23,7 +22,7 @@ FINER_SHARE = 0.99
 """How much finer than the slide somebody may ask for; scanners round, too."""
 
 
-class SlideRaster(RasterView):
+class SlideRaster(RasterView, Closing):
     """A slide at one of its levels, or at a whole part of one; made by `open_slide`.
 
     A context manager. Coarser levels serve as overviews, for thumbnails. A slide lies nowhere on
@@ -98,17 +97,6 @@ class SlideRaster(RasterView):
     def close(self) -> None:
         """Close the file. Closing twice is no error."""
         self._pyramid.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _coarser(self) -> list[tuple[int, Size]]:
         levels = list(enumerate(self._pyramid.sizes))[self._level + 1 :]
