@@ -21,7 +21,7 @@ UNUSED_SHARE = 0.22
 OVERVIEW_BYTES = 44 * 2**20
 """What GDAL took to make and check the overviews of 20,000 x 20,000 labels, beyond its cache."""
 
-POLYGON_BYTES = 60 * 2**20
+POLYGON_BYTES = 100 * 2**20
 """What polygons take while they are made (`benchmarks/vectors.py`), but for the largest one."""
 
 
