@@ -74,9 +74,9 @@ class PolygonWriter:
     without a CRS, coordinates are pixels: x to the right and y downwards from the upper left
     corner, which maps show upside down.
 
-    Host memory: at most about 150 MiB above the libraries; beyond 16,000 pixels of width, 4 corners per
-    pixel of it; and the largest single polygon, 160 to 240 bytes per point while it is written, in
-    GeoJSON 270 (measured, in benchmarks/results). What is open, that is reaches down to the last
+    Host memory: at most about 150 MiB above the libraries; beyond 16,000 pixels of width, 4 corners
+    per pixel of it; and the largest single polygon, 160 to 240 bytes per point while it is written,
+    in GeoJSON 270 (measured, in benchmarks/results). What is open, that is reaches down to the last
     row, waits as eight bytes per corner in a hidden folder beside the result. If the block ends in
     an exception of any kind, nothing is left behind.
 
