@@ -14,6 +14,7 @@ ORDER = (
     "raster",
     "vector",
     "data",
+    "baselines",
     "model",
     "inference",
     "evaluation",
@@ -27,6 +28,7 @@ FORBIDDEN = {
     "raster": {"torch", "matplotlib"},
     "vector": {"torch", "PIL", "matplotlib"},
     "data": {"torch", "rasterio", "PIL", "matplotlib"},
+    "baselines": {"lightning", "rasterio", "PIL", "matplotlib"},
     "model": {"lightning", "rasterio", "PIL", "matplotlib"},
     "inference": {"lightning", "rasterio", "PIL", "matplotlib"},
     "evaluation": {"lightning", "rasterio", "matplotlib"},
@@ -71,8 +73,28 @@ def test_only_the_raster_folder_reads_slides(path: Path) -> None:
     assert not uses_them or _room(path) == "raster"
 
 
+def test_compared_networks_know_nothing_of_the_rest() -> None:
+    paths = [path for path in MODULES if _room(path) == "baselines"]
+
+    assert paths
+    for path in paths:
+        ours = {name.split(".")[1] for name in _imports(path) if name.startswith("glnet.")}
+        assert ours <= {"errors", "baselines"}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_only_a_compared_network_asks_for_its_library(path: Path) -> None:
+    # Within a function, so that all others run without it.
+    library = "segmentation_models_pytorch"
+    at_the_top = {name for line in ast.parse(path.read_text()).body for name in _named(line)}
+
+    assert not any(name.startswith(library) for name in at_the_top)
+    assert library not in path.read_text() or _room(path) == "baselines"
+
+
 def test_importing_the_network_needs_no_training_library() -> None:
-    rooms = {room: [p for p in MODULES if _room(p) == room] for room in ("model", "inference")}
+    checked = ("baselines", "model", "inference")
+    rooms = {room: [p for p in MODULES if _room(p) == room] for room in checked}
 
     for paths in rooms.values():
         assert paths
@@ -85,11 +107,14 @@ def _room(path: Path) -> str:
 
 
 def _imports(path: Path) -> set[str]:
-    names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0
-            names |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return names
+    return {name for node in ast.walk(ast.parse(path.read_text())) for name in _named(node)}
+
+
+def _named(node: ast.AST) -> set[str]:
+    """What one statement imports."""
+    if isinstance(node, ast.Import):
+        return {alias.name for alias in node.names}
+    if isinstance(node, ast.ImportFrom):
+        assert node.level == 0
+        return {f"{node.module}.{alias.name}" for alias in node.names}
+    return set()
