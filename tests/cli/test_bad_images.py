@@ -123,7 +123,7 @@ def test_a_folder_that_is_closed_to_us_is_named(
 def test_a_folder_that_takes_no_files_is_found_out_before_the_work(
     photo: Path, model: Path, capfd: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delattr("glnet.inference.segment.predict")
+    monkeypatch.delattr("glnet.inference.scene.predict")
 
     status = run("segment", photo, "--model", model, "--output", "/proc/labels.tif")
 

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from glnet.cli.console import ProgressDisplay, in_binary_units, say_json
+from glnet.cli.running import add_seeing_options, seeing_of
 from glnet.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ def build_parser() -> ArgumentParser:
         metavar="N",
         help="patches that enter the network at once (1 2 4 8)",
     )
+    add_seeing_options(parser)
     parser.add_argument(
         "--no-collapse", action="store_true", help="the head as it was trained, for comparison"
     )
@@ -161,6 +163,7 @@ def _predictions(options: Namespace, sizes: "Sequence[Size]") -> "list[Estimate]
     from glnet.inference.estimate import estimate  # noqa: PLC0415 - imports torch
     from glnet.inference.machine import chosen_precision  # noqa: PLC0415
     from glnet.inference.settings import Settings  # noqa: PLC0415
+    from glnet.model.seeing import seeing  # noqa: PLC0415
 
     choices = [
         Settings(
@@ -171,7 +174,8 @@ def _predictions(options: Namespace, sizes: "Sequence[Size]") -> "list[Estimate]
         )
         for batch in options.patch_batch or PATCH_BATCHES
     ]
-    model = _model(options)
+    how, model = seeing_of(options), _model(options)
+    model = model if how is None else seeing(model, how)
     pairs = [(size, settings) for size in sizes for settings in choices]
     return list(_shown("sizes and batches", pairs, lambda of: estimate(model, *of)))
 

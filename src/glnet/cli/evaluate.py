@@ -13,6 +13,7 @@ from glnet.cli.running import (
     add_memory_options,
     add_refining_option,
     add_running_options,
+    add_seeing_options,
     running_settings,
 )
 from glnet.cli.scores import score_table
@@ -53,6 +54,7 @@ def build_parser() -> ArgumentParser:
     add_refining_option(parser)
     add_memory_options(parser)
     add_everywhere_option(parser)
+    add_seeing_options(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace a report that exists")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     return parser

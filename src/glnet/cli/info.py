@@ -46,11 +46,12 @@ def _lines(description: "ModelDescription") -> list[tuple[str, str]]:
     architecture, framing = description.architecture, description.framing
     normalization, extent = description.normalization, description.training_extent
     reduction = f", shrunk {framing.reduction} times" if framing.reduction > 1 else ""
+    pyramid = f"{architecture.fpn_width} channels, {architecture.refined_width} refined"
     return [
         ("model", description.model),
         ("architecture", description.summary),
         ("backbone", architecture.backbone),
-        ("pyramid", f"{architecture.fpn_width} channels, {architecture.refined_width} refined"),
+        *([("pyramid", pyramid)] if architecture.network == "glnet" else []),
         ("parameters", f"{description.parameters:,} ({in_binary_units(description.file_bytes)})"),
         ("patch", f"{framing.patch_size} px, {framing.overlap} px of overlap{reduction}"),
         ("thumbnail", f"{framing.thumbnail_size} px"),

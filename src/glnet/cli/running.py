@@ -3,9 +3,13 @@
 from typing import TYPE_CHECKING, Literal
 
 from jsonargparse import ArgumentParser, Namespace
+from jsonargparse.typing import PositiveInt
+
+from glnet.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from glnet.inference.streaming import Settings
+    from glnet.model.seeing import Seeing
 
 
 USUAL_BATCH = 4
@@ -89,6 +93,33 @@ def add_everywhere_option(parser: ArgumentParser) -> None:
     )
 
 
+def add_seeing_options(parser: ArgumentParser) -> None:
+    """Add ``--see-patches`` and ``--see-whole``."""
+    for what, seen in (("patches", "patches"), ("whole", "the whole image, as a square")):
+        parser.add_argument(
+            f"--see-{what}",
+            type=PositiveInt,
+            metavar="PIXELS",
+            help=f"have a network of one branch see {seen} of this side",
+        )
+
+
+def seeing_of(options: Namespace) -> "Seeing | None":
+    """What these options say of how rasters are seen.
+
+    Raises:
+        ConfigurationError: If they say two things.
+    """
+    from glnet.model.seeing import Seeing  # noqa: PLC0415 - imports torch
+
+    patches, whole = options.get("see_patches"), options.get("see_whole")
+    if patches and whole:
+        raise ConfigurationError("--see-patches and --see-whole exclude each other; name one")
+    if patches:
+        return Seeing("patches", patches)
+    return Seeing("whole", whole) if whole else None
+
+
 def running_settings(options: Namespace) -> "Settings":
     """What these options say."""
     from glnet.inference.budget import parsed_bytes  # noqa: PLC0415 - imports torch
@@ -108,4 +139,5 @@ def running_settings(options: Namespace) -> "Settings":
         compile=options.compile,
         everywhere=bool(options.get("everywhere")),
         refine_below=options.get("refine_below"),
+        seeing=seeing_of(options),
     )

@@ -15,6 +15,7 @@ from glnet.cli.running import (
     add_memory_options,
     add_refining_option,
     add_running_options,
+    add_seeing_options,
     running_settings,
 )
 from glnet.errors import ConfigurationError
@@ -123,6 +124,7 @@ def _add_result_options(parser: ArgumentParser) -> None:
 
 def _add_context_options(parser: ArgumentParser) -> None:
     add_everywhere_option(parser)
+    add_seeing_options(parser)
     parser.add_argument(
         "--context",
         type=Literal["auto", "whole", "region"],

@@ -96,6 +96,9 @@ def _in_words(config: ModelConfig) -> str:
 
 def architecture_in_words(architecture: Architecture) -> str:
     """Such as "global and local branch, deep sharing in both directions, aggregated"."""
+    if architecture.network != "glnet":
+        sees = {"local": "patches", "global": "the whole image"}[architecture.branches]
+        return f"{architecture.network}, which sees {sees}"
     parts = [BRANCHES[architecture.branches]]
     if architecture.branches == "both":
         parts.append(SHARING[architecture.sharing].format(depth=architecture.sharing_depth))

@@ -6,9 +6,8 @@ import torch
 
 from glnet.errors import CollapseError
 from glnet.inference.settings import Settings
-from glnet.model.any_network import PatchNetwork
 from glnet.model.checkpoint import Model, StoredModel
-from glnet.model.collapse import CollapsedForm, collapse
+from glnet.model.collapse import CollapsedForm, collapse, has_own_head
 from glnet.model.compiling import Compiling
 from glnet.model.forms import Form, PlainForm
 
@@ -66,7 +65,7 @@ def _form_of(model: Model | StoredModel, settings: Settings) -> tuple[Form, str 
     device, dtype = settings.device, dtype_of(settings)
     known, part = (model.model, model.part) if isinstance(model, StoredModel) else (model, None)
     because = None
-    if settings.collapse and not isinstance(known.network, PatchNetwork):
+    if settings.collapse and has_own_head(known.network):
         try:
             form = collapse(
                 known.network, known.bands, device, dtype, part, keeps=settings.keeps_weights

@@ -19,6 +19,7 @@ from glnet.model.checkpoint import Model, StoredModel, open_model
 from glnet.model.coarse import coarse_of, stored_coarse_of
 from glnet.model.digest import digest_of
 from glnet.model.forms import answers_of
+from glnet.model.seeing import seeing, stored_seeing
 from glnet.raster import Raster, RasterFile
 
 
@@ -45,7 +46,7 @@ class Predictor:
     ) -> None:
         self.settings = resolved(settings)
         with explained_memory("the model", self.settings):
-            found = model if isinstance(model, Model) else open_model(model)
+            found = _seeing(model if isinstance(model, Model) else open_model(model), settings)
         self._found = found
         self._digest: str | None = None
         self.model = found if isinstance(found, Model) else found.model
@@ -136,3 +137,12 @@ class Predictor:
         decoded = raster.decoded_bytes if isinstance(raster, RasterFile) else 0
         settings = self._fitting.of(raster.name, raster.size, beside + Beside(decoded))
         return settings, self._formed(keeps_weights=settings.keeps_weights)
+
+
+def _seeing(found: Model | StoredModel, settings: Settings) -> Model | StoredModel:
+    """The model, seeing rasters as the settings say."""
+    if settings.seeing is None:
+        return found
+    if isinstance(found, StoredModel):
+        return stored_seeing(found, settings.seeing)
+    return seeing(found, settings.seeing)

@@ -9,6 +9,7 @@ from glnet.errors import ConfigurationError
 from glnet.inference.blending import Blending
 from glnet.inference.regions import RegionRule
 from glnet.inference.turns import TURNS, Turns
+from glnet.model.seeing import Seeing
 
 Progress = Callable[[str, int, int], None]
 """Told the phase, how many of its steps are done, and how many there are."""
@@ -50,6 +51,7 @@ class Settings:
             cores and AVX2, which then ran at 0.85 to 1.03 times its speed); no GPU was tried. What
             it takes of memory is not estimated, so that it is refused beside ``memory`` and
             ``host_memory``.
+        seeing: How a network of one branch sees rasters, if not as it was trained to.
         refine_below: A probability over 0 and up to 1. Patches over which the context branch is at
             least as sure as that of one and the same class, everywhere, keep its answer; they are
             not read, and never enter the local branch. The refined branch (bidirectional sharing)
@@ -77,6 +79,7 @@ class Settings:
     blending: Blending | None = None
     compile: bool = False
     refine_below: float | None = None
+    seeing: Seeing | None = None
 
     def __post_init__(self) -> None:
         if self.patch_batch < 1:

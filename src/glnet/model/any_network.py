@@ -1,71 +1,15 @@
 """Any PyTorch segmentation network in the local branch's place: patches in, logits out."""
 
 from collections.abc import Sequence
-from typing import cast
 
-import torch
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import nn
 
 from glnet.data.classes import ClassInfo, named_classes
-from glnet.errors import ConfigurationError, InputMismatchError
-from glnet.model.branch import Branch, BranchOutput
+from glnet.errors import ConfigurationError
 from glnet.model.checkpoint import Model
 from glnet.model.config import Architecture, Framing, ModelConfig, Normalization
-from glnet.model.exchange import Exchange, PatchIndex
-from glnet.model.features import BranchFeatures
 from glnet.model.glnet import GLNet
-
-NOTHING_SHARED = BranchFeatures((), (), (), ())
-
-
-class PatchNetwork(GLNet):
-    """A network that sees patches alone; it hears nobody.
-
-    Args:
-        network: Takes (N, bands, h, w), gives logits (N, K, any, any); or a mapping that has them
-            as ``out`` (torchvision), or an object that has them as ``logits``.
-        classes: K.
-        stride: Logits are averaged over squares of so many pixels before they wait on the disk.
-    """
-
-    def __init__(self, network: nn.Module, classes: int, stride: int) -> None:
-        super().__init__(None, None, None, None)
-        # What it lacks of a branch, a network without sharing is never asked for.
-        self.local = cast(Branch, _Holder(network))
-        self._classes = classes
-        self.stride = stride
-
-    def see_patches(
-        self,
-        pixels: Tensor,
-        context: BranchFeatures | None,
-        exchange: Exchange,
-        patches: Sequence[PatchIndex],
-    ) -> BranchOutput:
-        """Run the network on patches (N, bands, h, w).
-
-        Raises:
-            InputMismatchError: If what comes out are no logits of the classes.
-        """
-        del context, exchange, patches
-        assert self.local is not None
-        logits = _logits(self.local(pixels), len(pixels), self._classes)
-        if self.stride > 1:
-            logits = functional.avg_pool2d(logits, self.stride, ceil_mode=True)
-        return BranchOutput(NOTHING_SHARED, logits[:, :0], logits)
-
-
-class _Holder(nn.Module):
-    """The network under the names that a branch has."""
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.backbone = nn.Module()
-        self.backbone.network = network
-
-    def forward(self, pixels: Tensor) -> object:
-        return cast(nn.Module, self.backbone.network)(pixels)
+from glnet.model.network_branch import NetworkBranch
 
 
 def from_network(  # noqa: PLR0913 - all that a checkpoint of our own would say
@@ -111,21 +55,5 @@ def from_network(  # noqa: PLR0913 - all that a checkpoint of our own would say
         ),
         normalization=Normalization(tuple(mean), tuple(std)),
     )
-    return Model(PatchNetwork(network, len(named), stride).eval(), config)
-
-
-def _logits(output: object, patches: int, classes: int) -> Tensor:
-    if isinstance(output, dict):
-        output = output.get("out")
-    logits = output if isinstance(output, Tensor) else getattr(output, "logits", None)
-    if not isinstance(logits, Tensor) or logits.ndim != 4:
-        raise InputMismatchError(
-            "the network must give logits (N, classes, height, width), a mapping with 'out' or an "
-            f"object with logits; it gave {type(output).__name__}"
-        )
-    if logits.shape[:2] != torch.Size((patches, classes)):
-        raise InputMismatchError(
-            f"the network must give logits of {patches} patches and {classes} classes, it gave "
-            f"{tuple(logits.shape)}"
-        )
-    return logits
+    local = NetworkBranch(network, len(named), stride)
+    return Model(GLNet(None, local, None, None, stride=stride).eval(), config)

@@ -1,12 +1,17 @@
-"""A branch: backbone, pyramid, classifier. Context, local and refined branch are three of these."""
+"""A branch: backbone, pyramid, classifier. Context, local and refined branch are three of these.
 
+`AnyBranch` is what may stand in a branch's place: a network that shares nothing has no pyramid.
+"""
+
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import NamedTuple
 
 from torch import Tensor, nn
 
 from glnet.model.backbone import Backbone
-from glnet.model.features import BranchFeatures, HeardFeatures, Levels
+from glnet.model.compiling import Compiling
+from glnet.model.features import BranchFeatures, HeardFeatures, Layer, Levels
 from glnet.model.fpn import FPN
 from glnet.model.sharing import HearingConv2d
 
@@ -21,14 +26,39 @@ class BranchOutput(NamedTuple):
         features: The maps it offers the other branch.
         fused: (N, 4 refined_width, H/4, W/4), what aggregation takes (X_L in section 3.2.3).
         logits: (N, num_classes, H/4, W/4), the branch's own answer.
+        auxiliary: Answers of coarser layers, which only training asks for, at any size.
     """
 
     features: BranchFeatures
     fused: Tensor
     logits: Tensor
+    auxiliary: tuple[Tensor, ...] = ()
 
 
-class Branch(nn.Module):
+class AnyBranch(nn.Module, ABC):
+    """What turns pixels into features and logits.
+
+    Attributes:
+        auxiliary_weights: Of the losses of `BranchOutput.auxiliary`.
+    """
+
+    auxiliary_weights: tuple[float, ...] = ()
+
+    @property
+    def listens_to(self) -> frozenset[Layer]:
+        """The layers that it hears of another branch."""
+        return frozenset()
+
+    @abstractmethod
+    def forward(self, pixels: Tensor, listen: Listen | None = None) -> BranchOutput:
+        """Run the branch on normalised pixels (N, bands, H, W)."""
+
+    @abstractmethod
+    def compile_with(self, compiling: Compiling) -> None:
+        """Have torch.compile make code for what costs most of it."""
+
+
+class Branch(AnyBranch):
     """Turns pixels into features and logits, hearing another branch where its pyramid listens.
 
     Args:
@@ -42,6 +72,15 @@ class Branch(nn.Module):
         self.backbone = backbone
         self.fpn = fpn
         self.classify = classify
+
+    @property
+    def listens_to(self) -> frozenset[Layer]:
+        """The layers whose maps its pyramid hears."""
+        return self.fpn.listens_to
+
+    def compile_with(self, compiling: Compiling) -> None:
+        """Have torch.compile make code for the backbone."""
+        self.backbone.network = compiling.of(self.backbone.network)
 
     def forward(self, pixels: Tensor, listen: Listen | None = None) -> BranchOutput:
         """Run the branch on normalised pixels (N, bands, H, W)."""

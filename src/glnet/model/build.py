@@ -1,11 +1,13 @@
 """The only place that knows the numbers: from an architecture to its modules."""
 
+from glnet.baselines.building import build_compared
 from glnet.model.backbone import build_backbone
 from glnet.model.branch import Branch
 from glnet.model.config import Architecture
 from glnet.model.features import Layer
 from glnet.model.fpn import FPN
 from glnet.model.glnet import GLNet
+from glnet.model.network_branch import NetworkBranch
 from glnet.model.sharing import HearingConv2d
 
 SHARED_LAYERS = {
@@ -26,8 +28,10 @@ def build_glnet(
     """Build the network with fresh weights, or with timm's for the backbones.
 
     Raises:
-        ConfigurationError: If timm lacks the backbone.
+        ConfigurationError: If timm lacks the backbone, or a compared network cannot use it.
     """
+    if architecture.network != "glnet":
+        return _compared(architecture, bands, num_classes, pretrained=pretrained)
 
     def branch(listens_to: tuple[Layer, ...] = ()) -> Branch:
         backbone, channels = build_backbone(architecture.backbone, bands, pretrained=pretrained)
@@ -49,4 +53,25 @@ def build_glnet(
         if architecture.aggregation
         else None,
         coarse=branch() if is_coarse_to_fine else None,
+    )
+
+
+def _compared(
+    architecture: Architecture, bands: int, num_classes: int, *, pretrained: bool
+) -> GLNet:
+    """A network that the paper compares with, in the place of the branch that there is."""
+    assert architecture.network != "glnet"
+    network = build_compared(
+        architecture.network, architecture.backbone, bands, num_classes, pretrained=pretrained
+    )
+    branch = NetworkBranch(
+        network, num_classes, network.stride, network.divisor, network.auxiliary_weights
+    )
+    sees_patches = architecture.branches == "local"
+    return GLNet(
+        None if sees_patches else branch,
+        branch if sees_patches else None,
+        None,
+        None,
+        stride=network.stride,
     )

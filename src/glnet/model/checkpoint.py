@@ -118,10 +118,12 @@ class StoredModel:
             CheckpointError: If they cannot be read.
         """
         found: nn.Module = copy.deepcopy(getattr(self.model.network, name))
-        stored = self.names.get(name, name)
         with _opened_weights(self.folder) as file:
             # Copied: one tensor that is a part of the mapped file keeps all that was read of it.
-            weights = {of: file.get_tensor(f"{stored}.{of}").clone() for of in found.state_dict()}
+            weights = {
+                of: file.get_tensor(self._stored(f"{name}.{of}")).clone()
+                for of in found.state_dict()
+            }
         _fill(found, weights)
         return found
 
@@ -144,7 +146,11 @@ class StoredModel:
         """
         with _opened_weights(self.folder) as file:
             for name in sorted(self.model.network.state_dict()):
-                yield name, file.get_tensor(name)
+                yield name, file.get_tensor(self._stored(name))
+
+    def _stored(self, name: str) -> str:
+        part, dot, rest = name.partition(".")
+        return f"{self.names.get(part, part)}{dot}{rest}"
 
 
 def open_model(folder: str | Path) -> StoredModel:

@@ -27,6 +27,7 @@ from glnet.model.forms import PatchOutput, WholeOutput, answers_of, most_seeing,
 from glnet.model.fpn import FPN
 from glnet.model.glnet import GLNet, required
 from glnet.model.moving import moved
+from glnet.model.network_branch import NetworkBranch
 from glnet.model.sharing import HearingConv2d, hear_mixed, taps_apart
 
 BRANCHES = ("context", "local", "refined")
@@ -274,6 +275,12 @@ def _given(conv: HearingConv2d, weight: Tensor, bias: Tensor) -> HearingConv2d:
 
 def _convolutions(layers: nn.ModuleList) -> list[HearingConv2d]:
     return [layer for layer in layers if isinstance(layer, HearingConv2d)]
+
+
+def has_own_head(network: GLNet) -> bool:
+    """Whether its branches have GLNet's head; other networks run as they are."""
+    branches = (network.context, network.local)
+    return not any(isinstance(branch, NetworkBranch) for branch in branches)
 
 
 def _check_linear(network: GLNet) -> None:

@@ -8,6 +8,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Literal
 
+from glnet.baselines.building import NetworkName
 from glnet.data.classes import IGNORE_INDEX, ClassInfo
 from glnet.errors import ConfigurationError
 from glnet.geometry import GridRule, PatchGrid, Size, patch_grid
@@ -16,6 +17,9 @@ from glnet.model.resampling import Sampling
 LARGEST_SIDE = 8192
 """Patches and thumbnails beyond this are surely a mistake: they are what the device must hold."""
 
+
+Network = Literal["glnet"] | NetworkName
+"""GLNet, or one of the networks that the paper compares it with (Tables 3, 5 and 7)."""
 
 Branches = Literal["global", "local", "both"]
 """Which of the paper's branches there are (Table 2, first rows)."""
@@ -40,7 +44,10 @@ class Architecture:
     """The network's parts.
 
     Attributes:
-        backbone: Name of a timm network with levels at strides 4, 8, 16 and 32.
+        network: GLNet, or a network to compare it with, in the place of its one branch: of the
+            patches (``branches: local``) or of the whole raster (``branches: global``).
+        backbone: Name of a timm network with levels at strides 4, 8, 16 and 32; of VGG, for
+            ``fcn8s`` and ``segnet``.
         fpn_width: Channels of the pyramid (published: 256).
         refined_width: Channels of its last layer (published: 128).
         branches: Which branches there are.
@@ -52,6 +59,7 @@ class Architecture:
         ConfigurationError: If the parts do not fit together.
     """
 
+    network: Network = "glnet"
     backbone: str = "resnet50"
     fpn_width: int = 256
     refined_width: int = 128
@@ -63,6 +71,12 @@ class Architecture:
     def __post_init__(self) -> None:
         if min(self.fpn_width, self.refined_width) < 1:
             raise ConfigurationError("fpn_width and refined_width must be at least 1")
+        if self.network != "glnet" and self.branches == "both":
+            raise ConfigurationError(
+                f"{self.network} shares nothing: it needs branches: local (it sees patches) or "
+                "branches: global (it sees the whole raster as its thumbnail), sharing: none and "
+                "aggregation: false"
+            )
         if self.branches != "both" and (self.aggregation or self.sharing != "none"):
             raise ConfigurationError(
                 f"a model of the {self.branches} branch alone needs sharing: none and "
@@ -214,6 +228,11 @@ class ModelConfig:
             )
         if len({info.name for info in self.classes}) < len(self.classes):
             raise ConfigurationError("the names of a model's classes must differ")
+        if self.coarse_to_fine is not None and self.architecture.network != "glnet":
+            raise ConfigurationError(
+                "coarse_to_fine is GLNet's; leave it out of the configuration of "
+                f"{self.architecture.network}"
+            )
         if self.coarse_to_fine is not None and len(self.classes) > 2:
             raise ConfigurationError(
                 "coarse_to_fine is for background and one class of foreground, got "

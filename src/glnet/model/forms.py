@@ -129,8 +129,8 @@ class PlainForm:
 
     def compile(self) -> Compiling:
         """As `Form.compile`."""
-        compiling, branch = Compiling(), getattr(self._network, most_seeing(self.answers))
-        branch.backbone.network = compiling.of(branch.backbone.network)
+        compiling = Compiling()
+        getattr(self._network, most_seeing(self.answers)).compile_with(compiling)
         return compiling
 
     def see_whole(self, thumbnail: Tensor, wanted: Collection[Answer]) -> WholeOutput:
@@ -213,4 +213,4 @@ def most_seeing(answers: Collection[Answer]) -> str:
 def shared_layers(network: GLNet) -> frozenset[Layer]:
     """The layers that one of the branches hears of another."""
     listeners = (of for of in (network.local, network.refined) if of is not None)
-    return frozenset[Layer]().union(*(of.fpn.listens_to for of in listeners))
+    return frozenset[Layer]().union(*(of.listens_to for of in listeners))

@@ -6,11 +6,11 @@ training.
 """
 
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from torch import Tensor, nn
 
-from glnet.model.branch import Branch, BranchOutput
+from glnet.model.branch import AnyBranch, Branch, BranchOutput
 from glnet.model.exchange import Exchange, PatchIndex
 from glnet.model.features import BranchFeatures, HeardFeatures
 from glnet.model.sharing import HearingConv2d
@@ -32,26 +32,27 @@ class GLNet(nn.Module):
         aggregation: 3x3 convolution on local and global fused maps (section 3.2.3).
         coarse: Sees the thumbnail of the whole raster, and says where the others look (section
             3.3); it shares nothing with them.
-
-    Attributes:
         stride: Pixels of a patch, or the thumbnail, along each side of one of its scores.
     """
 
     def __init__(
         self,
-        context: Branch | None,
-        local: Branch | None,
-        refined: Branch | None,
+        context: AnyBranch | None,
+        local: AnyBranch | None,
+        refined: AnyBranch | None,
         aggregation: HearingConv2d | None,
-        coarse: Branch | None = None,
+        coarse: AnyBranch | None = None,
+        *,
+        stride: int = STRIDE,
     ) -> None:
         super().__init__()
-        self.context = context
-        self.local = local
-        self.refined = refined
+        # A network in a branch's place has no pyramid; only sharing and the collapse ask for it.
+        self.context = cast(Branch | None, context)
+        self.local = cast(Branch | None, local)
+        self.refined = cast(Branch | None, refined)
         self.aggregation = aggregation
-        self.coarse = coarse
-        self.stride = STRIDE
+        self.coarse = cast(Branch | None, coarse)
+        self.stride = stride
 
     def see_patches(
         self,
@@ -68,7 +69,7 @@ class GLNet(nn.Module):
         """
         if self.local is None:
             raise ValueError("this network has no local branch")
-        listens = context is not None and bool(self.local.fpn.listens_to)
+        listens = context is not None and bool(self.local.listens_to)
         listen = exchange.listener(context, patches) if context is not None and listens else None
         output: BranchOutput = self.local(pixels, listen)
         return output

@@ -30,7 +30,7 @@ def start_branch(network: GLNet, stage: str, start: Start) -> None:
     if start == "fresh" or STAGES.index(start) >= STAGES.index(stage):
         return
     branch, source = getattr(network, stage), getattr(network, start)
-    if branch is not None and source is not None:
+    if isinstance(branch, Branch) and isinstance(source, Branch):
         start_from(branch, source)
 
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-LOSSES = ("aggregated", "local", "global", "regularization")
+LOSSES = ("aggregated", "local", "global", "regularization", "auxiliary")
 """The weighted losses that stages know, in the order of the columns; a stage has some of them."""
 
 

@@ -1,6 +1,7 @@
 """The second stage: the local branch and the aggregation learn (sections 3.2.2 and 3.2.3)."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 from torch import Tensor, nn
@@ -17,6 +18,8 @@ from glnet.training.steps.step import (
     Losses,
     Objective,
     Seen,
+    auxiliary_losses,
+    auxiliary_names,
     descended,
     opened,
     see_context,
@@ -44,7 +47,7 @@ class LocalStep:
         self.trained: Sequence[nn.Module] = [
             part for part in (network.local, network.aggregation) if part is not None
         ]
-        self.names: Sequence[str] = ["local"]
+        self.names: Sequence[str] = ["local", *auxiliary_names(self._local)]
         if network.aggregation is not None:
             self.names = ["aggregated", "local"]
             if objective.loss.regularization > 0:
@@ -80,14 +83,18 @@ class LocalStep:
         image: "_Image",
         places: Sequence[PatchIndex],
     ) -> tuple[Losses, Tensor]:
-        loss, focal = self._objective.loss, self._objective.focal
-        local = focal(output.logits, labels, image.total)
+        loss, focal = (
+            self._objective.loss,
+            partial(self._objective.focal, labels=labels, total=image.total),
+        )
+        local = focal(output.logits)
         if self.network.aggregation is None or image.context is None:
-            return {"local": local}, output.logits
+            auxiliary = auxiliary_losses(self._local, output, focal)
+            return {"local": local, **auxiliary}, output.logits
         heard = image.exchange.hear(image.context.fused, output.fused.shape, places)
         logits = self.network.aggregation(output.fused, heard)
         losses = {
-            "aggregated": focal(logits, labels, image.total),
+            "aggregated": focal(logits),
             "local": loss.auxiliary * local,
         }
         if loss.regularization > 0:

@@ -1,13 +1,13 @@
 """What every stage's step has in common: portions in, gradients and answers out."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from glnet.model.branch import BranchOutput
+from glnet.model.branch import AnyBranch, BranchOutput
 from glnet.model.glnet import GLNet
 from glnet.training.config import LossConfig
 from glnet.training.losses import focal_sums, focal_total
@@ -91,6 +91,23 @@ def see_context(network: GLNet, opening: Opening) -> BranchOutput | None:
     with torch.no_grad():
         output: BranchOutput = network.context(opening.thumbnail.pixels[None])
     return output
+
+
+def auxiliary_names(branch: AnyBranch) -> list[str]:
+    """The name of what `auxiliary_losses` gives, if anything."""
+    return ["auxiliary"] if branch.auxiliary_weights else []
+
+
+def auxiliary_losses(
+    branch: AnyBranch, output: BranchOutput, loss_of: Callable[[Tensor], Tensor]
+) -> Losses:
+    """What the answers of a network's coarser layers add, which it gives in training alone."""
+    if not output.auxiliary:
+        return {}
+    weighted = zip(branch.auxiliary_weights, output.auxiliary, strict=True)
+    return {
+        "auxiliary": torch.stack([weight * loss_of(logits) for weight, logits in weighted]).sum()
+    }
 
 
 def descended(losses: Losses, backward: Backward | None, logits: Tensor, labels: Tensor) -> Seen:
