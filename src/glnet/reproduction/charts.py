@@ -1,5 +1,6 @@
 """Figure 1 of the paper: how good a segmentation is against the memory that it takes."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,8 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from glnet.errors import ConfigurationError
 from glnet.reproduction.annotating import FONT, MARK, annotate
+from glnet.reproduction.paper import PATCH_SIZE, TABLE_3, Way, best_achievable
+from glnet.reproduction.results import QUICK
 from glnet.reproduction.styling import GLNET, NEUTRAL, WORDS, blank_figure, write_figure
-from glnet.reproduction.tables import QUICK
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -69,6 +71,27 @@ class Sweep:
     is_paper: bool = False
 
 
+def paper_points() -> list[Point]:
+    """The paper's points of Figure 1a."""
+    rows = [(row.label, row.memory, row.miou) for row in best_achievable()]
+    return [Point(label, memory, miou) for label, memory, miou in rows if memory is not None]
+
+
+def paper_sweeps(way: Way) -> list[Sweep]:
+    """What the paper says in numbers of Figures 1b (whole images) and 1c (patches).
+
+    That is GLNet at 500 pixels in both, and in 1c FCN-8s and ICNet at patches of 500 pixels.
+    """
+    networks = (("fcn8s", way), ("icnet", way)) if way == "patches" else ()
+    keys: tuple[tuple[str, Way], ...] = (*networks, ("glnet", ""))
+    rows = [row for key, of in keys if (row := TABLE_3.find(key, of)) is not None]
+    return [
+        Sweep(row.label, (Stop(str(PATCH_SIZE), row.memory, row.miou),), is_paper=True)
+        for row in rows
+        if row.memory is not None
+    ]
+
+
 def memory_chart(
     points: Sequence[Point],
     paper_points: Sequence[Point],
@@ -90,11 +113,11 @@ def memory_chart(
         The two files.
 
     Raises:
-        ConfigurationError: If there is no point, or one takes no memory.
+        ConfigurationError: If there is no point, or one that cannot be drawn.
         OutputError: If a file cannot be written.
     """
     everything = [*points, *paper_points]
-    _require([(of.label, of.memory) for of in everything], path)
+    _require(everything, path)
     figure, axes = _blank(title, is_quick=is_quick)
     for of in points:
         color = GLNET if of.is_glnet else NEUTRAL
@@ -132,11 +155,11 @@ def sweep_chart(
         The two files.
 
     Raises:
-        ConfigurationError: If there is no point, or one takes no memory.
+        ConfigurationError: If there is no point, or one that cannot be drawn.
         OutputError: If a file cannot be written.
     """
     stops = [(sweep, stop) for sweep in sweeps for stop in sweep.stops]
-    _require([(f"{sweep.label}, {stop.size}", stop.memory) for sweep, stop in stops], path)
+    _require([Point(f"{sweep.label}, {of.size}", *of[1:]) for sweep, of in stops], path)
     figure, axes = _blank(title, is_quick=is_quick)
     styles = _styles(sweeps)
     for sweep in sweeps:
@@ -163,12 +186,15 @@ def sweep_chart(
     return write_figure(figure, path)
 
 
-def _require(memories: Sequence[tuple[str, float]], path: Path) -> None:
-    if not memories:
+def _require(points: Sequence[Point], path: Path) -> None:
+    if not points:
         raise ConfigurationError(f"{path}: expected at least one point to draw, got none")
-    for label, memory in memories:
-        if memory <= 0:
-            raise ConfigurationError(f"{path}: memory must be over 0 MB, got {memory} of {label}")
+    for of in points:
+        if not (0 < of.memory < math.inf and math.isfinite(of.miou)):
+            raise ConfigurationError(
+                f"{path}: expected memory over 0 MB and a finite mIoU, got {of.memory} and "
+                f"{of.miou} of {of.label}; leave it out"
+            )
 
 
 def _styles(sweeps: Sequence[Sweep]) -> dict[str, tuple[str, str]]:

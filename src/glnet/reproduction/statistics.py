@@ -7,7 +7,7 @@ from glnet.data import SegmentationFolder
 from glnet.errors import RasterError
 from glnet.geometry import Size
 from glnet.reproduction.paper import PaperDataset
-from glnet.reproduction.tables import ResultRow
+from glnet.reproduction.results import ResultRow
 
 BARE_4K_PIXELS = 3840 * 1080
 """From how many pixels on an image counts as "4K UHR".

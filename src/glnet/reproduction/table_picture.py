@@ -5,8 +5,8 @@ import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from glnet.reproduction.results import MIOU, NONE, PAPER_MIOU, QUICK, ResultRow, ResultTable, known
 from glnet.reproduction.styling import GLNET, NEUTRAL, PALE, WORDS, blank_figure
-from glnet.reproduction.tables import MIOU, NONE, PAPER_MIOU, QUICK, ResultRow, ResultTable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,7 +20,7 @@ BARS = 3.0
 ROW, HEAD_LINE, TITLE = 0.36, 0.16, 0.34
 """Inches of a row, of a line of the head and of the title."""
 PADDING = 0.14
-LONGEST_HEAD, LONGEST_REASON = 12, 60
+LONGEST_HEAD, LONGEST_REASON = 12, 52
 
 
 def table_picture(table: ResultTable) -> bytes:
@@ -89,8 +89,8 @@ def _reason(row: ResultRow) -> str:
 def _draw_bars(axes: "Axes", table: ResultTable, left: float, top: float) -> None:
     """Two bars per row, ours above the paper's, from 0 on; as long as the largest needs."""
     room = BARS - 6 * LETTER
-    known = [row.values.get(name) or 0.0 for row in table.rows for name in (MIOU, PAPER_MIOU)]
-    scale = room / max(*known, 1e-9)
+    values = [known(row, name) or 0.0 for row in table.rows for name in (MIOU, PAPER_MIOU)]
+    scale = room / max(*values, 1e-9)
     for number, (name, color) in enumerate(((MIOU, NEUTRAL), (PAPER_MIOU, PALE))):
         if name in table.columns:
             side = left + number * 0.32 * BARS
@@ -103,9 +103,9 @@ def _draw_bars(axes: "Axes", table: ResultTable, left: float, top: float) -> Non
             place = (left, middle - ROW / 5)
             axes.text(*place, _reason(row), va="center", fontsize=FONT - 2, color=WORDS)
         else:
-            _bar(axes, row.values.get(MIOU), scale, (left, middle - ROW / 5), ours)
+            _bar(axes, known(row, MIOU), scale, (left, middle - ROW / 5), ours)
         if PAPER_MIOU in table.columns:
-            _bar(axes, row.values.get(PAPER_MIOU), scale, (left, middle + ROW / 5), PALE)
+            _bar(axes, known(row, PAPER_MIOU), scale, (left, middle + ROW / 5), PALE)
 
 
 def _bar(
