@@ -151,7 +151,7 @@ def test_drawn_words_lie_on_nothing_at_any_scale() -> None:
     axes = figure.add_subplot()
     axes.set_xscale("log")
     spots = [(10.0**k, of) for k in range(3) for of in (1.0, 1.02, 5.0)]
-    line = [(1.0, 1.0), (100.0, 5.0)]
+    line = [(1.0, 5.0), (100.0, 5.0)]
     axes.plot(*zip(*line, strict=True))
 
     annotate(axes, spots, [f"GLNet {k}" for k in range(9)], ["red"] * 9, [line])
@@ -161,6 +161,9 @@ def test_drawn_words_lie_on_nothing_at_any_scale() -> None:
     boxes = [Box(of.x0, of.y0, of.width, of.height) for of in found]
     assert len(boxes) == 9
     assert all(one.shared(other) == 0 for one, other in itertools.combinations(boxes, 2))
+    (left, height), (right, _) = axes.transData.transform(line)
+    through = Box(left, height - 1, right - left, 2)
+    assert all(box.shared(through) == 0 for box in boxes)
     for x, y in axes.transData.transform(spots):
         assert all(box.shared(Box(x - 4, y - 4, 8, 8)) == 0 for box in boxes)
 
