@@ -19,6 +19,7 @@ ORDER = (
     "inference",
     "evaluation",
     "training",
+    "reproduction",
     "demo",
     "cli",
 )
@@ -33,6 +34,7 @@ FORBIDDEN = {
     "inference": {"lightning", "rasterio", "PIL", "matplotlib"},
     "evaluation": {"lightning", "rasterio", "matplotlib"},
     "training": {"rasterio", "PIL"},
+    "reproduction": {"lightning", "rasterio"},
     "cli": {"torch", "rasterio", "PIL", "numpy", "matplotlib"},
 }
 """Libraries that would carry one folder's matter into another."""
