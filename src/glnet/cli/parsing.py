@@ -25,6 +25,7 @@ COMMANDS = {
     "train": "train stage by stage on a folder of labelled images",
     "evaluate": "measure a model's answers on labelled images",
     "boxes": "draw how much is foreground before and after boxes (coarse to fine)",
+    "reproduce": "make a table or figure of the paper from your images",
     "data": "check labelled images before they train",
     "demo": "train on drawn scenes and see what each branch sees",
 }

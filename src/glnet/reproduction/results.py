@@ -12,12 +12,16 @@ ESTIMATED, MEASURED = "memory, estimated (MB)", "memory, measured (MB)"
 PAPER_MEMORY = "paper memory (MB)"
 PARAMETERS, MULTIPLY_ADDS = "parameters (M)", "multiply-adds (G)"
 SPEED, DOWNSAMPLING = "megapixels/s", "downsampling"
+AT_PAPER = "estimated at the paper's size (MB)"
+SPREAD = "spread over seeds"
 
 DECIMALS = {
     MIOU: 1,
     PAPER_MIOU: 1,
+    SPREAD: 1,
     ESTIMATED: 0,
     MEASURED: 0,
+    AT_PAPER: 0,
     PAPER_MEMORY: 0,
     PARAMETERS: 1,
     MULTIPLY_ADDS: 1,

@@ -1,0 +1,84 @@
+"""The tables and figures of the paper, by the names under which they are made."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from glnet.errors import ConfigurationError
+from glnet.evaluation.foreground import draw_boxes
+from glnet.inference.settings import Settings
+from glnet.reproduction.comparisons import COMPARISONS
+from glnet.reproduction.drawing import Drawn, best_chart, panels, side_sweep
+from glnet.reproduction.methods import METHODS
+from glnet.reproduction.running import Runs
+from glnet.reproduction.tables import write_table
+from glnet.reproduction.tabulating import scored, tabulated
+
+Make = Callable[[Runs, Path], Drawn]
+"""Makes a table or figure in a folder."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """A table or figure.
+
+    Attributes:
+        title: What it shows.
+        make: How.
+    """
+
+    title: str
+    make: Make
+
+
+def _table(name: str, runs: Runs, folder: Path) -> Drawn:
+    comparison = COMPARISONS[name]
+    found = []
+    for number, row in enumerate(comparison.rows):
+        runs.note(f"row {number + 1} of {len(comparison.rows)}: {row.method.label}")
+        found.append(scored(runs, row.method))
+    files = write_table(folder, tabulated(runs, comparison, found))
+    left_out = [f"{of.method.label}: {of.skipped}" for of in found if of.skipped]
+    return Drawn(files, left_out, sum(of.is_failure for of in found))
+
+
+def _boxes(runs: Runs, folder: Path) -> Drawn:
+    """Figure 8: foreground before and after the box."""
+    model = runs.trained(METHODS["global_only_boxes"])
+    draw_boxes(
+        model,
+        runs.samples,
+        runs.dataset.description,
+        folder,
+        Settings(device="auto"),
+        overwrite=True,
+    )
+    return Drawn(sorted(folder.iterdir()), [], 0)
+
+
+FIGURE_3 = ("global_only", "local_only", "bidirectional")
+FIGURE_7 = ("global_only", "local_only", "regularization", "shallow", "bidirectional")
+
+TARGETS: dict[str, Target] = {
+    **{name: Target(of.paper.title, partial(_table, name)) for name, of in COMPARISONS.items()},
+    "fig1a": Target("mIoU against memory, all networks", best_chart),
+    "fig1b": Target("sizes of whole images", partial(side_sweep, sees="whole")),
+    "fig1c": Target("sizes of patches", partial(side_sweep, sees="patches")),
+    "fig3": Target("pictures: global, local, GLNet", partial(panels, keys=FIGURE_3, number=3)),
+    "fig7": Target("pictures: kinds of sharing", partial(panels, keys=FIGURE_7, number=7)),
+    "fig8": Target("foreground before and after the box", _boxes),
+}
+"""All but Table 1, which needs no network."""
+
+
+def target(name: str) -> Target:
+    """A table or figure.
+
+    Raises:
+        ConfigurationError: If there is none of this name.
+    """
+    if name not in TARGETS:
+        known = ", ".join(["table1", *TARGETS])
+        raise ConfigurationError(f"the paper has no {name} that can be made here; known: {known}")
+    return TARGETS[name]
