@@ -2,7 +2,7 @@
 
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, cast, get_args
+from typing import TYPE_CHECKING, Literal, cast, get_args
 
 from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import PositiveInt
@@ -61,9 +61,8 @@ def build_parser() -> ArgumentParser:
     )
     parser.add_argument(
         "--protocol",
-        metavar="NAME",
-        help="how answers are scored, if not as the dataset's benchmark does: generic, deepglobe, "
-        "isic, inria",
+        type=Literal["generic", "deepglobe", "isic", "inria"] | None,
+        help="how answers are scored, if not as the dataset's benchmark does",
     )
     parser.add_argument(
         "--published",

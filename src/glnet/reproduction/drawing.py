@@ -121,6 +121,7 @@ def panels(runs: Runs, folder: Path, keys: Sequence[str], number: int) -> Drawn:
     for sample in _most_disputed(runs.samples, usable):
         runs.note(f"{sample.stem}: drawing")
         picture = _panel(runs, sample, usable, number)
+        folder.mkdir(parents=True, exist_ok=True)
         files.append(folder / f"{sample.stem}.png")
         write_picture(files[-1], picture)
     return _drawn(files, found)

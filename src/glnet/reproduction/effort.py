@@ -16,7 +16,7 @@ TOO_LARGE = {"segnet", "pspnet"}
 PAPER_EPOCHS = {"context": 120, "local": 50, "refined": 120}
 """Of the published code; the paper does not say."""
 
-QUICK_IMAGES = {"context": 240, "local": 100, "refined": 10}
+QUICK_IMAGES = {"context": 160, "local": 60, "refined": 10}
 """How many images a stage sees in a quick run, in whole epochs."""
 
 QUICK_SIDE = 128
@@ -30,8 +30,8 @@ class Effort:
     Attributes:
         is_quick: Small backbones, small patches and little training, for a CPU; the numbers say
             nothing about the paper's.
-        megapixels: Of how many the images are that are evaluated, with the last one perhaps
-            beyond it; 0 for all images of the split.
+        megapixels: Of how many the evaluated images are at most, though there is one at least; 0
+            for all images of the split.
     """
 
     is_quick: bool
@@ -139,4 +139,4 @@ def _multiple(side: int) -> int:
 
 
 PAPER = Effort(is_quick=False)
-QUICK = Effort(is_quick=True, megapixels=24)
+QUICK = Effort(is_quick=True, megapixels=16)

@@ -9,7 +9,6 @@ from pathlib import Path
 from glnet.data import DatasetKind, LabelledDataset, LabelledSample, open_dataset
 from glnet.errors import ConfigurationError, DatasetError, TrainingError
 from glnet.evaluation.evaluate import Rules, evaluate
-from glnet.evaluation.opening import opened
 from glnet.evaluation.protocols import PROTOCOL_OF_KIND, ProtocolName
 from glnet.geometry import Size
 from glnet.inference.predictor import Predictor
@@ -35,9 +34,6 @@ REQUEST = "request.json"
 RUNS = "runs"
 PUBLISHED = ("global_only", "deep", "bidirectional")
 """What one, two and three published checkpoints are."""
-
-TIMED_IMAGES = 2
-"""The first one warms up, the last one is timed."""
 
 
 class LeftOutError(TrainingError):
@@ -156,6 +152,7 @@ class Runs:
                     )
         if not (self.samples and (self.request.published or self.training)):
             raise DatasetError(f"{self.request.data}: training and evaluation need images")
+        self.configuration(METHODS["global_only"])  # What is wrong with it shows at once.
         write_whole(kept, json.dumps(ours, indent=2) + "\n")
 
     @cached_property
@@ -188,13 +185,14 @@ class Runs:
         found = self.dataset.split(self.split)
         if not self.effort.megapixels:
             return found
-        left, chosen = self.effort.megapixels * 1e6, []
+        pixels = 0
+        chosen: list[LabelledSample] = []
         for sample in found:
-            if left <= 0:
+            with sample.open_image() as raster:
+                pixels += raster.size.area
+            if chosen and pixels > self.effort.megapixels * 1e6:
                 break
             chosen.append(sample)
-            with sample.open_image() as raster:
-                left -= raster.size.area
         return chosen
 
     @cached_property
@@ -326,11 +324,9 @@ class Runs:
         )
 
     def _speed(self, predictor: Predictor) -> float:
-        speed = 0.0
-        for sample in (*self.samples, *self.samples)[:TIMED_IMAGES]:
-            with opened(sample, self.dataset.description) as (raster, _):
-                speed = raster.size.area / 1e6 / seconds_of(predictor, raster)
-        return speed
+        """Of the first image; the evaluation before it has warmed up what there is to warm up."""
+        with self.samples[0].open_image() as raster:
+            return raster.size.area / 1e6 / seconds_of(predictor, raster)
 
 
 def _overall(figures: dict[str, dict[str, float | None]]) -> dict[str, float | None]:
