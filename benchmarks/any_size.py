@@ -187,8 +187,8 @@ def _report(rows: list[dict[str, float]]) -> str:
         "test_resnet, pyramid 32/16, patches of 256 px that cover 1024 px, 3 classes, 4 patches at "
         "once, not trained, biases set so that classes are equally frequent (no polygon spans the "
         "scene); drawn scenes. Memory: the most that the process held of its own above what it "
-        "held once the model was open. Where other work shares the cores, seconds are longer; those "
-        "of the CPU are hardly."
+        "held once the model was open. Where other work shares the cores, seconds are longer, "
+        "those of the CPU hardly."
     )
     columns = (
         "image",
