@@ -32,7 +32,7 @@ from torch.nn import functional
 from glnet.baselines.compared import ComparedNetwork
 
 AUXILIARY_WEIGHTS = (0.4, 0.4)
-"""The paper's, of the losses at 1/16 and at 1/8; that at 1/4 counts whole."""
+"""Of the losses at 1/16 and 1/8, as public implementations have them; that at 1/4 counts whole."""
 
 BINS = (1, 2, 3, 6)
 """Cells along a side of the pyramid's maps, as in PSPNet."""

@@ -19,7 +19,7 @@ import logging
 import signal
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -125,8 +125,13 @@ def train(
     config, data = with_precision(config, watchers.note), config.data
     folder = dataset or open_dataset(data.folder, data.dataset, data.description)
     output = _folder(config, resume=resume)
-    setup = Setup(config, folder, watchers.steps)
-    stages = setup.stages()
+    try:
+        setup = Setup(config, folder, watchers.steps)
+        stages = setup.stages()
+    except BaseException:
+        with suppress(OSError):
+            output.rmdir()  # Only where nothing is in it yet.
+        raise
     diary = Diary(output, setup, [stage.name for stage in stages])
     if is_first():
         begin(output, config)
