@@ -11,8 +11,8 @@ from glnet.evaluation.looking import IGNORED
 from glnet.geometry import Size
 from glnet.raster import ArrayRaster
 from glnet.reproduction.panels import SIDE, Collected, collect, draw_panels
-from glnet.reproduction.windows import AnswerMap
 from tests.inference.pictures import picture
+from tests.reproduction.maps import ArrayMap
 
 Labels = NDArray[np.uint8]
 CLASSES = (
@@ -44,8 +44,8 @@ NAMES = ["global only", "local only", "GLNet"]
 def collected(side: int = 300, zoom: int = 100) -> Collected:
     return collect(
         ArrayRaster(IMAGE),
-        AnswerMap(ArrayRaster(TRUTH)),
-        [AnswerMap(ArrayRaster(of)) for of in ANSWERS],
+        ArrayMap(TRUTH),
+        [ArrayMap(of) for of in ANSWERS],
         side=side,
         zoom=zoom,
     )
@@ -140,6 +140,6 @@ def test_answers_need_a_name_each_and_the_size_of_the_image() -> None:
     with pytest.raises(InputMismatchError, match="must be as large as array, 600x900; it is 5x5"):
         collect(
             ArrayRaster(IMAGE),
-            AnswerMap(ArrayRaster(TRUTH)),
-            [AnswerMap(ArrayRaster(np.zeros((5, 5), np.uint8), "small"))] * 2,
+            ArrayMap(TRUTH),
+            [ArrayMap(np.zeros((5, 5), np.uint8), "small")] * 2,
         )

@@ -1,7 +1,6 @@
 """Where methods disagree: against looking at every window."""
 
 import tracemalloc
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,15 +10,15 @@ from numpy.typing import NDArray
 
 from glnet.errors import ConfigurationError, InputMismatchError
 from glnet.geometry import Size, Window
-from glnet.raster import ArrayRaster, LabelWriter, Palette, open_raster
 from glnet.reproduction import windows
-from glnet.reproduction.windows import PARTS, AnswerMap, Disagreement, find_disagreements
+from glnet.reproduction.windows import PARTS, Disagreement, find_disagreements
+from tests.reproduction.maps import ArrayMap
 
 Labels = NDArray[np.uint8]
 
 
-def maps_of(*arrays: Labels) -> list[AnswerMap]:
-    return [AnswerMap(ArrayRaster(array)) for array in arrays]
+def maps_of(*arrays: Labels) -> list[ArrayMap]:
+    return [ArrayMap(array) for array in arrays]
 
 
 def starts(length: int, side: int) -> list[int]:
@@ -77,24 +76,6 @@ def test_sides_of_many_pixels_move_by_an_eighth() -> None:
 
     assert found == by_looking(array == 1, 100, 1)[0]
     assert found.pixels >= (100 - 100 / PARTS) ** 2 * 0.9
-
-
-def test_written_label_maps_are_compared_by_their_classes(tmp_path: Path) -> None:
-    one = np.random.default_rng(0).integers(0, 3, (70, 90), dtype=np.uint8)
-    other = one.copy()
-    other[40:60, 10:30] = 2 - one[40:60, 10:30]
-    for name, labels in (("a.png", one), ("b.tif", other)):
-        with LabelWriter(tmp_path / name, Size(70, 90), colors=[(9, 9, 9)] * 3) as writer:
-            writer.write(labels)
-
-    with (
-        open_raster(tmp_path / "a.png", Palette.KEEP) as first,
-        open_raster(tmp_path / "b.tif", Palette.KEEP) as second,
-    ):
-        found = find_disagreements([AnswerMap(first), AnswerMap(second)], 20)
-
-    assert found == by_looking(one != other, 20, 2)
-    assert found[0].window == Window(40, 10, Size(20, 20))
 
 
 def test_there_is_no_window_where_nothing_differs() -> None:

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from glnet.errors import ConfigurationError, InputMismatchError
 from glnet.geometry import Size, Window, strips
-from glnet.raster import Raster
 
 Labels = NDArray[np.uint8]
 
@@ -35,37 +34,6 @@ class LabelMap(Protocol):
     def read(self, window: Window) -> Labels:
         """The labels (height, width) of a window."""
         ...
-
-
-class AnswerMap:
-    """The first band of a written label map as labels.
-
-    Args:
-        raster: As `glnet.raster.open_raster` opens it with its palette kept.
-    """
-
-    def __init__(self, raster: Raster) -> None:
-        self._raster = raster
-
-    @property
-    def name(self) -> str:
-        """What to call it in messages."""
-        return self._raster.name
-
-    @property
-    def size(self) -> Size:
-        """Height and width in pixels."""
-        return self._raster.size
-
-    def read(self, window: Window) -> Labels:
-        """The labels (height, width) of a window.
-
-        Raises:
-            GeometryError: If the window is not inside the map.
-            RasterError: If the pixels cannot be read.
-        """
-        labels: Labels = self._raster.read(window)[0].astype(np.uint8, copy=False)
-        return labels
 
 
 class Disagreement(NamedTuple):
