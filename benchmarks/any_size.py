@@ -193,10 +193,10 @@ def _report(rows: list[dict[str, float]]) -> str:
     ]
     text = paragraph(
         "test_resnet, pyramid 32/16, patches of 256 px that cover 1024 px, 3 classes, 4 patches at "
-        "once, not trained, biases set so that classes are equally frequent; drawn scenes of fields "
-        "of 2048 px between lines without measurement. Memory: the most that the process held of its own above what it "
-        "held once the model was open. Where other work shares the cores, seconds are longer, "
-        "those of the CPU hardly."
+        "once, not trained, biases set so that classes are equally frequent; drawn scenes of "
+        "fields of 2048 px between lines without measurement. Memory: the most that the process "
+        "held of its own above what it held once the model was open. Where other work shares the "
+        "cores, seconds are longer, those of the CPU hardly."
     )
     columns = (
         "image",
