@@ -57,8 +57,9 @@ def _part(comparison: Comparison) -> str:
 
 
 def _order(values: Sequence[float | None], among: Sequence[int]) -> dict[int, str]:
-    ranked = sorted(among, key=lambda i: values[i] or 0.0)
-    return {i: str(rank + 1) for rank, i in enumerate(ranked)}
+    known = [values[i] or 0.0 for i in among]
+    # Shown as whole numbers: what is alike there shares a place.
+    return {i: str(1 + sum(round(of) < round(values[i] or 0.0) for of in known)) for i in among}
 
 
 def _words(value: float | None) -> str:

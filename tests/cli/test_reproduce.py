@@ -68,6 +68,18 @@ def test_memory_leaves_rows_out_and_is_no_failure(
     assert "skipped: takes" in (tmp_path / "table6" / "table.md").read_text()
 
 
+def test_datasets_of_one_name_are_two_rows_and_two_of_one_kind_are_refused(
+    data: Path, tmp_path: Path, capfd: Captured
+) -> None:
+    assert run("reproduce", "table1", "--data", data, data, "--output", tmp_path) == 0
+    capfd.readouterr()
+
+    status = run("reproduce", "table1", "--data", "isic=a", "isic=b", "--output", tmp_path)
+
+    assert status == 1
+    assert "two datasets of kind isic" in only_line(capfd)
+
+
 def test_datasets_are_counted(data: Path, tmp_path: Path, capfd: Captured) -> None:
     status = run("reproduce", "table1", "--data", data, "isic=/no", "--output", tmp_path)
 
@@ -85,7 +97,7 @@ def test_datasets_are_counted(data: Path, tmp_path: Path, capfd: Captured) -> No
         (["table2", "--set", "run.seed"], "--set is KEY=VALUE"),
         (["table2", "--set", "no.such=1"], "unknown key no"),
         (["table2", "--seeds", "0"], "seeds"),
-        (["table2", "--memory", "much"], "much"),
+        (["table2", "--memory", "much"], "GiB"),
         (["table2", "--protocol", "best"], "best"),
         (["table2", "--data", "/no"], "/no does not exist"),
     ],

@@ -265,3 +265,21 @@ def test_deepglobe_requires_its_six_classes() -> None:
 
 def test_every_kind_of_dataset_has_a_protocol() -> None:
     assert set(PROTOCOL_OF_KIND.values()) == set(PROTOCOLS)
+
+
+def test_the_headline_is_that_of_all_images_and_known_to_every_protocol() -> None:
+    austin, vienna = image([[5, 0], [1, 1]], "austin"), image([[5, 0], [0, 9]], "vienna")
+    six = image(diagonal([1, 2, 3, 4, 5, 6]))
+    seen = {"deepglobe": ([six], SIX)}
+
+    values = {}
+    for name, protocol in PROTOCOLS.items():
+        images, classes = seen.get(name, ([austin, vienna], ["ground", "building"]))
+        part, figure = protocol.headline
+        values[name] = protocol.figures(images, classes)[part][figure]
+
+    assert values["inria"] == pytest.approx(10 / 11)
+    # Of the two indices one is a half, which counts as 0.
+    assert values["isic"] == pytest.approx((0 + 1) / 2)
+    assert values["generic"] == pytest.approx((10 / 11 + 10 / 11) / 2)
+    assert values["deepglobe"] == 1

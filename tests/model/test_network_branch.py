@@ -56,10 +56,23 @@ def test_cells_of_other_sizes_lie_where_their_pixels_are(height: int, width: int
 def test_auxiliary_logits_are_cut_like_the_others() -> None:
     branch = NetworkBranch(Shrinking(2, 8, auxiliary=True), 2, 8, 16, (0.5,))
 
-    output = branch(_ramp(24, 32))
+    output = branch(_ramp(40, 32))
 
-    assert output.logits.shape[-2:] == (3, 4)
-    assert [of.shape[-2:] for of in output.auxiliary] == [(2, 2)]
+    assert output.logits.shape[-2:] == (5, 4)
+    (auxiliary,) = output.auxiliary
+    assert auxiliary.shape[-2:] == (3, 2)
+    # Cells of 40 / 3 pixels; the last hears the continued edge.
+    assert torch.allclose(auxiliary[0, 0, :2, 0], torch.tensor([8.0, 20.0]), atol=1e-3)
+
+
+@pytest.mark.parametrize("side", [66, 250, 64])
+def test_averaged_logits_lie_where_their_pixels_are(side: int) -> None:
+    logits = NetworkBranch(nn.Identity(), 2, 8)(_ramp(side, side)).logits[0]
+
+    cells = -(-side // 8)
+    centres = (torch.arange(cells) + 0.5) * side / cells
+    # The borders of averaged squares are whole pixels.
+    assert torch.allclose(logits[0, :, 0], centres, atol=0.51)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Tables and figures out of tiny trainings: kept, gone on with, honest about what is missing."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,17 +9,23 @@ from typing import Any
 import pytest
 
 from glnet.data import SceneSettings, write_dataset
-from glnet.errors import ConfigurationError, DatasetError
+from glnet.errors import ConfigurationError, DatasetError, OutputError, RasterError
 from glnet.geometry import Size
+from glnet.model.checkpoint import new_model
 from glnet.reproduction import running
 from glnet.reproduction.comparisons import COMPARISONS, Comparison
 from glnet.reproduction.drawing import panels
 from glnet.reproduction.effort import QUICK
-from glnet.reproduction.methods import METHODS
-from glnet.reproduction.running import Request, Runs
+from glnet.reproduction.methods import METHODS, Method
+from glnet.reproduction.request import Request, Result
+from glnet.reproduction.results import QUICK as QUICK_WORDS
+from glnet.reproduction.running import Runs
 from glnet.reproduction.tabulating import scored, tabulated
 from glnet.reproduction.targets import TARGETS, target
 from glnet.training.following.history import read_history
+from glnet.training.progress import Moment
+from glnet.training.run import Watchers
+from tests.model.tiny import tiny_model
 
 TINY = (
     "--architecture.backbone=resnet10t",
@@ -65,7 +72,6 @@ def test_a_result_says_what_was_measured(runs: Runs) -> None:
     assert 0 < globally.multiply_adds < local.multiply_adds
     assert globally.downsampling == pytest.approx(140 / 64)
     assert local.downsampling == 1
-    assert globally.allocated_mib is None or globally.allocated_mib > 0
     assert set(globally.per_image) == {sample.stem for sample in runs.samples}
 
 
@@ -82,21 +88,35 @@ def test_what_was_measured_is_not_measured_again(
 def test_an_interrupted_training_is_gone_on_with(
     request_of: Request, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    runs = Runs(tmp_path, request_of, QUICK)
+    method = METHODS["deep"]  # It goes on from another one's model.
+    changed = replace(request_of, changes=(*TINY, "--stages.local.epochs=2"))
+    output = tmp_path / "out"
 
-    def stopped(*_: Any, **__: Any) -> None:  # noqa: ANN401
-        raise KeyboardInterrupt
+    def stop(moment: Moment) -> None:
+        if (moment.stage, moment.epoch) == ("local", 1):
+            raise KeyboardInterrupt
 
-    with monkeypatch.context() as patched:
-        patched.setattr(running, "evaluate", stopped)
-        with pytest.raises(KeyboardInterrupt):
-            runs.result(METHODS["global_only"])
-    trained = (runs.place(METHODS["global_only"], 0) / "model/model.safetensors").stat()
-    runs.result(METHODS["global_only"])
+    with pytest.raises(KeyboardInterrupt):
+        Runs(output, changed, QUICK, watchers=Watchers(stop)).result(method)
+    monkeypatch.chdir(tmp_path)
 
-    place = runs.place(METHODS["global_only"], 0)
-    assert (place / "model/model.safetensors").stat().st_mtime_ns == trained.st_mtime_ns
-    assert len(read_history(place / "history.csv")) == 1
+    again = Runs(Path("out"), changed, QUICK)
+    again.result(method)
+
+    history = read_history(again.place(method, 0) / "history.csv")
+    assert [(of.stage, of.epoch) for of in history] == [("local", 1), ("local", 2)]
+
+
+def test_a_stop_before_the_evaluation_trains_nothing_again(
+    runs: Runs, request_of: Request, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    again = Runs(tmp_path, request_of, QUICK)
+    again.trained(METHODS["global_only"])
+    monkeypatch.setattr(running, "train", lambda *_, **__: pytest.fail("a training"))
+
+    found = again.result(METHODS["global_only"])
+
+    assert found.miou == pytest.approx(runs.result(METHODS["global_only"]).miou, abs=1e-3)
 
 
 def test_the_table_has_the_papers_numbers_beside_ours(runs: Runs) -> None:
@@ -159,8 +179,61 @@ def test_another_request_needs_another_folder(
         Runs(runs.folder, replace(request_of, **changes), QUICK)
 
 
-def test_what_is_no_part_of_a_result_may_change(runs: Runs, request_of: Request) -> None:
-    Runs(runs.folder, replace(request_of, memory=2**30), QUICK)
+def test_memory_counts_for_what_was_measured_before(runs: Runs, request_of: Request) -> None:
+    ample = Runs(runs.folder, replace(request_of, memory=2**30), QUICK)
+    scarce = Runs(runs.folder, replace(request_of, memory=2**20), QUICK)
+
+    assert scored(ample, METHODS["local_only"]).results
+    assert "1 MiB are named" in scored(scarce, METHODS["local_only"]).skipped
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("request.json", "{"),
+        ("request.json", "[]"),
+        ("runs/global_only.json", "{"),
+        ("runs/global_only.json", '{"miou": 1}'),
+    ],
+)
+def test_notes_that_are_damaged_are_named(
+    name: str, content: str, runs: Runs, request_of: Request, tmp_path: Path
+) -> None:
+    shutil.copytree(runs.folder, tmp_path / "copy")
+    (tmp_path / "copy" / name).write_text(content)
+
+    with pytest.raises((OutputError, ConfigurationError), match=name.split("/", maxsplit=1)[0]):
+        Runs(tmp_path / "copy", request_of, QUICK).result(METHODS["global_only"])
+
+
+def test_a_protocol_that_cannot_score_is_refused_before_any_work(
+    request_of: Request, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigurationError, match="scores two classes"):
+        Runs(tmp_path / "out", replace(request_of, protocol="isic"), QUICK)
+
+    assert not (tmp_path / "out").exists()
+
+
+def test_one_seed_that_fails_does_not_lose_the_others(
+    runs: Runs, request_of: Request, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    again = Runs(runs.folder, replace(request_of, seeds=2), QUICK)
+    whole = again.result
+
+    def failing(method: Method, seed: int = 0, side: int | None = None) -> Result:
+        if seed == 0:
+            return whole(method, seed, side)
+        raise RasterError("a broken image")
+
+    monkeypatch.setattr(again, "result", failing)
+    found = scored(again, METHODS["global_only"])
+
+    assert len(found.results) == 1
+    assert found.is_failure
+    row = tabulated(again, _two("global_only"), [found]).rows[0]
+    assert row.note == "seed 1: a broken image"
+    assert not row.skipped
 
 
 def test_a_dataset_without_a_training_split_is_refused_before_any_work(tmp_path: Path) -> None:
@@ -170,41 +243,63 @@ def test_a_dataset_without_a_training_split_is_refused_before_any_work(tmp_path:
         Runs(tmp_path / "out", Request(data=str(folder), quick=True), QUICK)
 
 
-def test_published_rows_alone_are_there(request_of: Request, tmp_path: Path) -> None:
-    runs = Runs(tmp_path, replace(request_of, published=("global.pth",)), QUICK)
+def test_published_rows_alone_are_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = write_dataset(tmp_path / "data", SceneSettings(Size(80, 90)), {"test": 2})
+    model = tiny_model("global only")
+    classes = data.description.classes
+    known = new_model(replace(model.config, classes=classes))
+    monkeypatch.setattr(running, "convert_published", lambda *_: known)
+    monkeypatch.setattr(running, "train", lambda *_, **__: pytest.fail("a training"))
+    request = Request(data=str(data.root), quick=True, published=("global.pth",))
+    runs = Runs(tmp_path / "out", request, QUICK)
 
-    shallow, deep = (scored(runs, METHODS[key]) for key in ("shallow", "deep"))
+    rows = ("global_only", "shallow", "deep")
+    globally, shallow, deep = (scored(runs, METHODS[key]) for key in rows)
 
+    assert globally.results
     assert "no checkpoint of it was published" in shallow.skipped
     assert "needs 2 published checkpoints, got 1" in deep.skipped
-    assert scored(runs, METHODS["global_only"]).is_failure
+    about = tabulated(runs, _two(*rows), [globally, shallow, deep]).about
+    assert "published checkpoints were evaluated on 2 images of the test split" in about
+    assert "2 of 3 are missing" in about
 
 
 def test_panels_show_the_images_on_which_methods_differ(runs: Runs, tmp_path: Path) -> None:
-    (tmp_path / "fig3").mkdir()
-
     drawn = panels(runs, tmp_path / "fig3", ("global_only", "local_only"), 3)
 
-    assert len(drawn.files) == 2
-    assert all(path.stat().st_size > 1000 for path in drawn.files)
+    pictures = [path for path in drawn.files if path.suffix == ".png"]
+    assert [path.stem for path in pictures] == [sample.stem for sample in runs.samples]
     assert not drawn.left_out
+    page = (tmp_path / "fig3" / "figure.md").read_text()
+    assert all(f"({path.name})" in page for path in pictures)
+    assert QUICK_WORDS[1:] in page
 
 
-def test_one_method_makes_no_comparison(request_of: Request, tmp_path: Path) -> None:
-    runs = Runs(tmp_path, replace(request_of, memory=2**20), QUICK)
+@pytest.mark.parametrize("name", ["fig1a", "fig1c", "fig3"])
+def test_a_figure_of_nothing_says_why(name: str, request_of: Request, tmp_path: Path) -> None:
+    # No backbone suits all of them.
+    changes = tuple(of for of in TINY if "backbone" not in of)
+    runs = Runs(tmp_path, replace(request_of, memory=2**20, changes=changes), QUICK)
 
-    with pytest.raises(ConfigurationError, match="compares at least two methods"):
-        panels(runs, tmp_path, ("global_only", "local_only"), 3)
+    drawn = TARGETS[name].make(runs, tmp_path / name)
+
+    assert drawn.failures == 0
+    assert [path.name for path in drawn.files] == ["figure.md", "figure.csv"]
+    assert len(drawn.left_out) == len((tmp_path / name / "figure.csv").read_text().splitlines()) - 1
+    assert "1 MiB are named" in (tmp_path / name / "figure.md").read_text()
+
+
+def test_sides_of_a_sweep_win_over_changes(request_of: Request, tmp_path: Path) -> None:
+    runs = Runs(tmp_path, request_of, QUICK)
+
+    config = runs.configuration(METHODS["icnet_patches"], 0, 96)
+
+    assert config.framing.patch_size == 96
 
 
 def test_an_unknown_name_lists_those_that_are_known() -> None:
     with pytest.raises(ConfigurationError, match=r"table1, table2, .*fig8"):
         target("table9")
-
-
-def test_every_target_has_a_title() -> None:
-    assert {"table2", "table7", "fig1a", "fig1b", "fig1c", "fig3", "fig7", "fig8"} <= set(TARGETS)
-    assert all(of.title for of in TARGETS.values())
 
 
 def test_the_request_is_kept_as_json(runs: Runs, data: Path) -> None:

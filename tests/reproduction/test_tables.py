@@ -63,7 +63,7 @@ def widest(path: Path, color: str) -> int:
 
 
 def test_a_page_has_heading_paragraph_table_and_notes() -> None:
-    lines = table_page(results(UNET, ICNET, OURS)).splitlines()
+    lines = table_page(results(UNET, ICNET, OURS), ["table.png"]).splitlines()
 
     assert lines[0] == "# Table 9: things"
     assert lines[2] == "Trained on 2 images."
@@ -185,7 +185,7 @@ def test_all_three_files_are_written_and_replaced(tmp_path: Path) -> None:
 def test_nothing_is_written_where_something_cannot_be_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(_: ResultTable) -> str:
+    def refuse(*_: object) -> str:
         raise OutputError("no page")
 
     monkeypatch.setattr(tables, "table_page", refuse)
@@ -198,7 +198,7 @@ def test_nothing_is_written_where_something_cannot_be_made(
 def test_a_place_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
 
-    with pytest.raises(OutputError, match="cannot make the folder"):
+    with pytest.raises(OutputError, match="is a file; a report needs a folder"):
         write_table(tmp_path / "file", results(UNET))
 
 

@@ -183,9 +183,9 @@ def _predictions(options: Namespace, sizes: "Sequence[Size]") -> "list[Estimate]
 def _steps(options: Namespace, sizes: "Sequence[Size]") -> "list[StepEstimate]":
     if options.config is None or options.model is not None:
         raise ConfigurationError("--training needs a training --config FILE, and no model's folder")
-    if options.patch_batch is not None or options.no_collapse:
+    if options.patch_batch is not None or options.no_collapse or seeing_of(options) is not None:
         raise ConfigurationError(
-            "--patch-batch and --no-collapse are for predictions; with --training the "
+            "--patch-batch, --no-collapse and --see-* are for predictions; with --training the "
             "configuration says how many patches run at once, and the head is as it is trained"
         )
     config = _config(options)

@@ -14,7 +14,7 @@ from glnet.data.folder import DatasetKind
 
 if TYPE_CHECKING:
     from glnet.reproduction.datasets_table import Place
-    from glnet.reproduction.running import Request
+    from glnet.reproduction.request import Request
 
 NAMES = (
     *("table1", "table2", "table3", "table4", "table5", "table6", "table7"),
@@ -101,6 +101,7 @@ def run(options: Namespace) -> int:
             display.note,
             Watchers(display.epoch, display.step, display.note),
         )
+        display.note(f"{options.name}: {wanted.title}")
         drawn = wanted.make(runs, output / options.name)
     for reason in drawn.left_out:
         complain(f"left out: {reason}")
@@ -112,7 +113,7 @@ def run(options: Namespace) -> int:
 def _request(options: Namespace) -> "Request":
     from glnet.errors import ConfigurationError  # noqa: PLC0415
     from glnet.inference.budget import parsed_bytes  # noqa: PLC0415
-    from glnet.reproduction.running import Request  # noqa: PLC0415
+    from glnet.reproduction.request import Request  # noqa: PLC0415
 
     if len(options.data) != 1:
         raise ConfigurationError(f"{options.name} is made of one dataset, got {len(options.data)}")

@@ -77,9 +77,12 @@ def draw_boxes(  # noqa: PLR0913 - with what, of what, where to; each may be lef
     *,
     panels: int = 4,
     overwrite: bool = False,
+    remark: str = "",
     progress: Progress = lambda *_: None,
 ) -> tuple[BoxedImage, ...]:
     """Write a folder with the histogram, the panels and a table of all images.
+
+    A remark stands on the page and above the histogram.
 
     Raises:
         CheckpointError: If the model does not load.
@@ -100,13 +103,13 @@ def draw_boxes(  # noqa: PLR0913 - with what, of what, where to; each may be lef
     by_stem = {sample.stem: sample for sample in samples}
     shown = [by_stem[of.stem] for of in _spread(found, panels)]
     with whole_folder(folder.absolute(), (PAGE, TABLE), overwrite) as partial:
-        write_picture(partial / HISTOGRAM, histogram(found))
+        write_picture(partial / HISTOGRAM, histogram(found, remark=remark))
         if shown:
             picture = _panels(predictor, shown, {of.stem: of for of in found}, description)
             write_picture(partial / PANELS, picture)
         try:
             (partial / TABLE).write_text(_table(found), "utf-8")
-            (partial / PAGE).write_text(_page(str(model), found), "utf-8")
+            (partial / PAGE).write_text(_page(str(model), found, remark), "utf-8")
         except OSError as error:
             raise write_error(folder, error.strerror or str(error)) from error
     progress("", len(samples), len(samples))
@@ -177,7 +180,11 @@ def _spread(found: Sequence[BoxedImage], panels: int) -> list[BoxedImage]:
 # The histogram
 
 
-def histogram(found: Sequence[BoxedImage], size: Size = Size(420, 760)) -> Picture:  # noqa: B008 - frozen
+def histogram(
+    found: Sequence[BoxedImage],
+    size: Size = Size(420, 760),  # noqa: B008 - frozen
+    remark: str = "",
+) -> Picture:
     """How many images have which share of foreground, before and after: (height, width, 3)."""
     before, after = (
         np.histogram([of for of in shares if of is not None], BINS, (0, 1))[0]
@@ -188,6 +195,7 @@ def histogram(found: Sequence[BoxedImage], size: Size = Size(420, 760)) -> Pictu
     left, top, right, bottom = 60, 86, size.width - 20, size.height - 56
     most = max(1, int(before.max()), int(after.max()))
     draw.text((MARGIN, 16), "Foreground, share of the pixels", INK, text_font(16), "lm")
+    draw.text((size.width - 20, 16), remark, INK, text_font(12), "rm")
     for place, (color, words) in enumerate(
         ((BEFORE, "of the whole image"), (AFTER, "of the boxes"))
     ):
@@ -263,7 +271,7 @@ def _table(found: Sequence[BoxedImage]) -> str:
     return text.getvalue()
 
 
-def _page(model: str, found: Sequence[BoxedImage]) -> str:
+def _page(model: str, found: Sequence[BoxedImage], remark: str) -> str:
     with_boxes = [of for of in found if of.boxes]
     facts = [
         f"model: {model}",
@@ -273,7 +281,9 @@ def _page(model: str, found: Sequence[BoxedImage]) -> str:
         f"boxes cover {_mean([of.area for of in found])} of an image (mean)",
         f"foreground outside the boxes: {_mean([of.missed for of in found])} of it (mean)",
     ]
-    lines = ["# Foreground before and after boxes (Figure 8)", "", *(f"- {of}" for of in facts), ""]
+    lines = ["# Foreground before and after boxes (Figure 8)", ""]
+    lines += [f"**{remark[0].upper()}{remark[1:]}.**", ""] if remark else []
+    lines += [*(f"- {of}" for of in facts), ""]
     lines += [f"![histogram]({HISTOGRAM})", ""]
     lines += [f"![panels]({PANELS})", ""] if with_boxes else []
     lines.append(f"Every image: {TABLE}.")

@@ -46,6 +46,7 @@ class Protocol:
     Attributes:
         name: As it is chosen.
         summary: What it counts, for the report.
+        headline: The part and the name of the figure by which the benchmark ranks networks.
         figures: From the images' counts and the names of the classes to the protocol's numbers.
         of_image: One image's score, by which images are ranked; None where nothing is labelled.
         check: Raises a `ConfigurationError` for classes that it cannot score.
@@ -53,6 +54,7 @@ class Protocol:
 
     name: ProtocolName
     summary: str
+    headline: tuple[str, str]
     figures: Callable[[Sequence[ImageCounts], Sequence[str]], Figures]
     of_image: Callable[[Counts, Sequence[str]], float | None]
     check: Callable[[Sequence[str]], None]
@@ -206,6 +208,7 @@ PROTOCOLS: Mapping[ProtocolName, Protocol] = {
         Protocol(
             "generic",
             "IoU of every class and its mean over the classes that occur, over all pixels",
+            (OVERALL, "mIoU"),
             generic_figures,
             mean_iou,
             _any_classes,
@@ -214,6 +217,7 @@ PROTOCOLS: Mapping[ProtocolName, Protocol] = {
             "deepglobe",
             "six classes with unknown pixels left out; beside it the published code's counting, "
             "where a class answered on an unknown pixel is wrong",
+            ("six classes", "mIoU"),
             deepglobe_figures,
             six_class_mean_iou,
             _require_deepglobe,
@@ -222,6 +226,7 @@ PROTOCOLS: Mapping[ProtocolName, Protocol] = {
             "isic",
             f"means over images of the lesion's Jaccard index, 0 if under {ISIC_THRESHOLD} and "
             "as it is (1 where neither truth nor answer has a lesion), and the IoU over all pixels",
+            (OVERALL, f"Jaccard, 0 if under {ISIC_THRESHOLD}"),
             isic_figures,
             jaccard,
             _require_two("isic"),
@@ -229,6 +234,7 @@ PROTOCOLS: Mapping[ProtocolName, Protocol] = {
         Protocol(
             "inria",
             "IoU of buildings and accuracy, over the pixels of each city and of all",
+            (OVERALL, "building IoU"),
             inria_figures,
             jaccard,
             _require_two("inria"),

@@ -59,12 +59,12 @@ class NetworkBranch(AnyBranch):
         logits, *auxiliary = (
             _cut(of, whole, pixels) for of in _answers(self.network(whole), whole, self._classes)
         )
-        averaged = [
-            math.ceil(cells / math.ceil(side / self._stride))
-            for cells, side in zip(logits.shape[-2:], (height, width), strict=True)
+        cells = [
+            min(found, math.ceil(side / self._stride))
+            for found, side in zip(logits.shape[-2:], (height, width), strict=True)
         ]
-        if averaged != [1, 1]:
-            logits = functional.avg_pool2d(logits, averaged, ceil_mode=True)
+        if cells != list(logits.shape[-2:]):
+            logits = functional.adaptive_avg_pool2d(logits, (cells[0], cells[1]))
         return BranchOutput(NOTHING_SHARED, logits[:, :0], logits, tuple(auxiliary))
 
     def compile_with(self, compiling: Compiling) -> None:

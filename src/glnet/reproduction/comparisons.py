@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from glnet.data import DatasetKind
 from glnet.geometry import Size
 from glnet.reproduction.methods import METHODS, NAMES, Method
 from glnet.reproduction.paper import PaperRow, PaperTable, Way, paper_table
@@ -35,16 +34,6 @@ class Comparison:
 
     paper: PaperTable
     rows: tuple[Shown, ...]
-
-    @property
-    def has_memory(self) -> bool:
-        """Whether the paper's table has a column of memory."""
-        return any(row.memory is not None for row in self.paper.rows)
-
-    @property
-    def kind(self) -> DatasetKind:
-        """The paper's dataset."""
-        return self.paper.dataset
 
 
 def _glnets(number: int, *keys: str) -> Comparison:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from glnet.data import DatasetKind, open_dataset
 from glnet.data.folder import SegmentationFolder
-from glnet.errors import GLNetError
+from glnet.errors import ConfigurationError, GLNetError
 from glnet.reproduction.paper import DATASET_NOTES, DATASETS
 from glnet.reproduction.results import ResultRow, ResultTable
 from glnet.reproduction.statistics import (
@@ -16,6 +16,15 @@ from glnet.reproduction.statistics import (
     statistics_row,
 )
 from glnet.reproduction.tables import write_table
+
+PAPERS: dict[str, str] = {
+    "deepglobe": "deepglobe",
+    "deepglobe-published": "deepglobe",
+    "isic": "isic",
+    "inria": "inria",
+    "inria-official": "inria",
+}
+"""Which of the paper's datasets a kind is."""
 
 
 class Place(NamedTuple):
@@ -52,12 +61,18 @@ def write_datasets_table(
     """Count datasets and write the table; one that cannot be opened becomes a remark.
 
     Raises:
+        ConfigurationError: If two are one dataset of the paper.
         OutputError: If a file cannot be written.
     """
+    twice = [of.kind for of in places if of.kind in PAPERS]
+    for kind in twice:
+        if sum(PAPERS[of] == PAPERS[kind] for of in twice) > 1:
+            raise ConfigurationError(f"two datasets of kind {PAPERS[kind]} are named; name one")
     found: dict[str, DatasetStatistics] = {}
     own: list[ResultRow] = []
     failures = []
-    for place in places:
+    for number, place in enumerate(places):
+        key = f"own:{number}"
         name = Path(place.folder).resolve().name
         try:
             dataset = open_dataset(*place)
@@ -65,12 +80,12 @@ def write_datasets_table(
             statistics = dataset_statistics(dataset, progress)
         except GLNetError as error:
             failures.append(str(error))
-            own.append(ResultRow(place.folder, name, {}, skipped=str(error)))
+            own.append(ResultRow(key, name, {}, skipped=str(error)))
             continue
-        if place.kind in {of.key for of in DATASETS}:
-            found[place.kind] = statistics
+        if place.kind in PAPERS:
+            found[PAPERS[place.kind]] = statistics
         else:
-            own.append(statistics_row(place.folder, name, statistics, None))
+            own.append(statistics_row(key, name, statistics, None))
     theirs = [statistics_row(of.key, of.label, found.get(of.key), of) for of in DATASETS]
     table = ResultTable(
         title="Table 1: datasets",

@@ -1,17 +1,18 @@
 """The paper's figures out of trainings: memory charts, sweeps, panels."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from statistics import pstdev
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from glnet.data import LabelledSample
-from glnet.errors import ConfigurationError
+from glnet.evaluation.folder import whole_folder
 from glnet.evaluation.opening import opened
 from glnet.geometry import Size, Window
 from glnet.inference.prediction import Prediction
@@ -34,7 +35,11 @@ from glnet.reproduction.methods import METHODS, NAMES
 from glnet.reproduction.panels import collect, draw_panels
 from glnet.reproduction.paper import Way
 from glnet.reproduction.running import Runs
-from glnet.reproduction.tabulating import Scored, scored
+from glnet.reproduction.tables import write_page
+from glnet.reproduction.tabulating import Scored, own_table, scored
+
+FIGURE = "figure"
+"""What the files of a figure are called."""
 
 PANELS = 2
 """Images that Figures 3 and 7 show."""
@@ -56,75 +61,86 @@ class Drawn(NamedTuple):
 
 def best_chart(runs: Runs, folder: Path) -> Drawn:
     """Figure 1a: of every network the better of its ways, against the memory that it takes."""
-    shown = [row.method for row in COMPARISONS["table3"].rows]
-    found = [scored(runs, method) for method in shown]
-    best: dict[str, tuple[float, Point]] = {}
+    found = [scored(runs, row.method) for row in COMPARISONS["table3"].rows]
+    best: dict[str, Point] = {}
     for of in found:
-        method = of.method
         # GLNet's two rows are two points.
-        label = method.label if method.network == "glnet" else NAMES[method.network]
+        label = of.label if of.method.network == "glnet" else NAMES[of.method.network]
         miou = of.miou
-        if miou is not None and (label not in best or miou > best[label][0]):
-            best[label] = (miou, Point(label, of.results[0].estimated_bytes / MIB, miou))
+        if miou is not None and (label not in best or miou > best[label].miou):
+            best[label] = Point(label, of.results[0].estimated_bytes / MIB, miou)
     # A quick run has other networks, images and sizes: one scale would say that they compare.
     theirs = [] if runs.effort.is_quick else paper_points()
-    files = memory_chart(
-        [point for _, point in best.values()],
-        theirs,
-        folder / "figure",
-        title=f"mIoU against estimated memory, {runs.dataset.name}",
-        is_quick=runs.effort.is_quick,
+    title = f"Figure 1a: mIoU and memory, {Path(runs.dataset.name).name}"
+    if theirs:
+        title += " (ours: tensors by estimate; the paper's: gpustat)"
+    draw = partial(
+        memory_chart, list(best.values()), theirs, title=title, is_quick=runs.effort.is_quick
     )
-    return _drawn(files, found)
+    return _charted(runs, folder, title, found, draw if best else None)
 
 
-def side_sweep(runs: Runs, folder: Path, sees: str) -> Drawn:
+def side_sweep(runs: Runs, folder: Path, sees: Literal["patches", "whole"]) -> Drawn:
     """Figure 1b (whole images) or 1c (patches): FCN-8s, ICNet and GLNet at several sizes."""
-    keys = (f"fcn8s_{sees}", f"icnet_{sees}", "bidirectional")
-    found, sweeps = [], []
-    for key in keys:
-        stops = []
+    found: list[Scored] = []
+    sweeps = []
+    for key in (f"fcn8s_{sees}", f"icnet_{sees}", "bidirectional"):
         # Both of GLNet's sizes are one (section 4.1).
         seen = "patches" if key == "bidirectional" else sees
-        for side in runs.effort.sides(seen, runs.largest):
-            of = scored(runs, METHODS[key], side)
-            found.append(of)
-            if of.miou is not None:
-                stops.append(Stop(str(side), of.results[0].estimated_bytes / MIB, of.miou))
+        sides = runs.effort.sides(seen, runs.largest)
+        line = [scored(runs, METHODS[key], side) for side in sides]
+        found += line
+        stops = [
+            Stop(str(of.side), of.results[0].estimated_bytes / MIB, of.miou)
+            for of in line
+            if of.miou is not None
+        ]
+        network = METHODS[key].network
         if stops:
-            method = METHODS[key]
-            label = "GLNet" if method.network == "glnet" else NAMES[method.network]
-            sweeps.append(Sweep(label, stops))
+            sweeps.append(Sweep("GLNet" if network == "glnet" else NAMES[network], stops))
     what: Way = "whole image" if sees == "whole" else "patches"
-    if not runs.effort.is_quick:
-        sweeps += paper_sweeps(what)
-    files = sweep_chart(
-        sweeps,
-        folder / "figure",
-        title=f"mIoU against estimated memory, {runs.dataset.name}",
+    figure = "1b" if sees == "whole" else "1c"
+    title = f"Figure {figure}: mIoU and memory, {Path(runs.dataset.name).name}"
+    is_quick = runs.effort.is_quick
+    draw = partial(
+        sweep_chart,
+        [*sweeps, *([] if is_quick else paper_sweeps(what))],
+        title=title,
         sizes=f"side of {what}, pixels; of GLNet, of patches and thumbnail",
-        is_quick=runs.effort.is_quick,
+        is_quick=is_quick,
     )
-    return _drawn(files, found)
+    return _charted(runs, folder, title, found, draw if sweeps else None)
+
+
+def _charted(
+    runs: Runs,
+    folder: Path,
+    title: str,
+    found: Sequence[Scored],
+    draw: Callable[[Path], list[Path]] | None,
+) -> Drawn:
+    """Write a chart, where there is something to draw, with its page and values."""
+    with whole_folder(folder.absolute(), (f"{FIGURE}.md",), overwrite=True) as partial_folder:
+        names = [] if draw is None else [path.name for path in draw(partial_folder / FIGURE)]
+        pictures = [name for name in names if name.endswith(".png")]
+        names += write_page(partial_folder, FIGURE, own_table(runs, title, found), pictures)
+    return drawn([folder / name for name in names], found)
 
 
 def panels(runs: Runs, folder: Path, keys: Sequence[str], number: int) -> Drawn:
     """Figure 3 or 7: images on which the methods' scores differ most, each with two zoom-ins."""
     found = [scored(runs, METHODS[key]) for key in keys]
     usable = [of for of in found if of.results]
-    if len(usable) < 2:
-        raise ConfigurationError(
-            f"Figure {number} compares at least two methods, of {len(found)} there are "
-            f"{len(usable)}: " + "; ".join(f"{of.method.key}: {of.skipped}" for of in found)
-        )
-    files = []
-    for sample in _most_disputed(runs.samples, usable):
-        runs.note(f"{sample.stem}: drawing")
-        picture = _panel(runs, sample, usable, number)
-        folder.mkdir(parents=True, exist_ok=True)
-        files.append(folder / f"{sample.stem}.png")
-        write_picture(files[-1], picture)
-    return _drawn(files, found)
+    title = f"Figure {number}: {Path(runs.dataset.name).name}"
+    with whole_folder(folder.absolute(), (f"{FIGURE}.md",), overwrite=True) as partial_folder:
+        names = []
+        for sample in _most_disputed(runs.samples, usable) if len(usable) > 1 else []:
+            runs.note(f"{sample.stem}: drawing")
+            names.append(f"{sample.stem}.png")
+            write_picture(partial_folder / names[-1], _panel(runs, sample, usable, number))
+        table = own_table(runs, title, found)
+        names += write_page(partial_folder, FIGURE, table, names)
+    return drawn([folder / name for name in names], found)
 
 
 class _PredictedMap:
@@ -175,6 +191,7 @@ def _most_disputed(
     return sorted(samples, key=spread, reverse=True)[:PANELS]
 
 
-def _drawn(files: list[Path], found: Sequence[Scored]) -> Drawn:
-    left_out = [f"{of.method.label}: {of.skipped}" for of in found if of.skipped]
+def drawn(files: list[Path], found: Sequence[Scored]) -> Drawn:
+    """What to tell of files and of the methods that they show."""
+    left_out = [f"{of.label}: {of.skipped}" for of in found if of.skipped]
     return Drawn(files, left_out, sum(of.is_failure for of in found))

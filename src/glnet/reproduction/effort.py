@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from glnet.geometry import Size
+from glnet.model.config import LARGEST_SIDE
 from glnet.reproduction.methods import Method
 
 VGG = {"fcn8s", "segnet"}
@@ -49,7 +50,7 @@ class Effort:
             side: Of what enters the network, if not the effort's own: patch and thumbnail of GLNet.
         """
         return [
-            *self._framing(method, largest, side),
+            *self.framing(method, largest, side),
             *(self._quick(method, training_images) if self.is_quick else self._paper(method)),
             *method.changes,
         ]
@@ -79,7 +80,8 @@ class Effort:
             return tuple(_multiple(longest // shrunk) for shrunk in (5, 2, 1))
         return (250, 500, 1000)
 
-    def _framing(self, method: Method, largest: Size, side: int | None) -> list[str]:
+    def framing(self, method: Method, largest: Size, side: int | None) -> list[str]:
+        """The sizes of what enters a network, as `changes`."""
         usual = QUICK_SIDE if self.is_quick else 500
         patch = side or usual
         thumbnail = side or usual
@@ -134,8 +136,8 @@ class Effort:
 
 
 def _multiple(side: int) -> int:
-    """At least 32, and a multiple of it, as most networks shrink 32 times."""
-    return max(32, math.ceil(side / 32) * 32)
+    """A multiple of 32, as most networks shrink 32 times; no less than training takes at all."""
+    return min(LARGEST_SIDE, max(64, math.ceil(side / 32) * 32))
 
 
 PAPER = Effort(is_quick=False)

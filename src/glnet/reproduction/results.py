@@ -9,6 +9,7 @@ from glnet.reproduction.paper import PaperRow
 
 MIOU, PAPER_MIOU = "mIoU (%)", "paper mIoU (%)"
 ESTIMATED, MEASURED = "memory, estimated (MB)", "memory, measured (MB)"
+ALLOCATED = "memory, allocated (MB)"
 PAPER_MEMORY = "paper memory (MB)"
 PARAMETERS, MULTIPLY_ADDS = "parameters (M)", "multiply-adds (G)"
 SPEED, DOWNSAMPLING = "megapixels/s", "downsampling"
@@ -20,6 +21,7 @@ DECIMALS = {
     PAPER_MIOU: 1,
     SPREAD: 1,
     ESTIMATED: 0,
+    ALLOCATED: 0,
     MEASURED: 0,
     AT_PAPER: 0,
     PAPER_MEMORY: 0,

@@ -1,39 +1,54 @@
-"""A table of results beside the paper's: as a page, as comma-separated values, as a picture."""
+"""Results beside the paper's: as a page, as comma-separated values, as a picture."""
 
 import csv
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
+from glnet.evaluation.folder import whole_folder
 from glnet.evaluation.tables import Table, as_markdown
+from glnet.raster.writing.output import write_error
 from glnet.reproduction.results import QUICK, ResultRow, ResultTable, known
 from glnet.reproduction.table_picture import table_picture
-from glnet.training.following.files import write_whole
 
-__all__ = ["ResultRow", "ResultTable", "write_table", "table_page", "table_values"]
+__all__ = ["ResultRow", "ResultTable", "write_page", "write_table", "table_page", "table_values"]
 
-PAGE, VALUES, PICTURE = "table.md", "table.csv", "table.png"
+TABLE = "table"
 
 
 def write_table(folder: Path, table: ResultTable) -> list[Path]:
-    """Write ``table.md``, ``table.csv`` and ``table.png``, each whole; what is there is replaced.
+    """Write a folder with ``table.md``, ``table.csv`` and ``table.png``.
 
-    Everything is made before anything is written. The folder is made.
+    It appears when all of it is there, in the place of an earlier one.
 
     Raises:
-        OutputError: If a file cannot be written.
+        OutputError: If it cannot be written, or the folder has something else in it.
     """
-    contents: dict[str, bytes | str] = {
-        PICTURE: table_picture(table),
-        VALUES: table_values(table),
-        PAGE: table_page(table),
-    }
-    for name, content in contents.items():
-        write_whole(folder / name, content)
-    return [folder / name for name in contents]
+    with whole_folder(folder.absolute(), (f"{TABLE}.md",), overwrite=True) as partial:
+        (partial / f"{TABLE}.png").write_bytes(table_picture(table))
+        names = [f"{TABLE}.png", *write_page(partial, TABLE, table, [f"{TABLE}.png"])]
+    return [folder / name for name in names]
 
 
-def table_page(table: ResultTable) -> str:
-    """The table as Markdown: heading, what was run, the table, its picture, notes."""
+def write_page(
+    folder: Path, name: str, table: ResultTable, pictures: Sequence[str] = ()
+) -> list[str]:
+    """Write ``NAME.md`` and ``NAME.csv`` into a folder; returns their names.
+
+    Raises:
+        OutputError: If they cannot be written.
+    """
+    contents = {f"{name}.md": table_page(table, pictures), f"{name}.csv": table_values(table)}
+    for file, content in contents.items():
+        try:
+            (folder / file).write_text(content, "utf-8")
+        except OSError as error:
+            raise write_error(folder / file, error.strerror or str(error)) from error
+    return list(contents)
+
+
+def table_page(table: ResultTable, pictures: Sequence[str] = ()) -> str:
+    """The table as Markdown: heading, what was run, the table, pictures beside it, notes."""
     has_skipped = any(row.skipped for row in table.rows)
     head = ("", *table.columns, *(["remark"] if has_skipped else []))
     rows = []
@@ -43,7 +58,7 @@ def table_page(table: ResultTable) -> str:
     warning = [f"**{_capital(QUICK)}.**", ""] if table.is_quick else []
     words = as_markdown(Table("Results", head, tuple(rows)))
     lines = [f"# {table.title}", "", *warning, " ".join(table.about.split()), "", words]
-    lines += [f"![{table.title}]({PICTURE})", ""]
+    lines += [line for picture in pictures for line in (f"![{table.title}]({picture})", "")]
     notes = [" ".join(note.split()) for note in table.notes]
     notes += [f"{row.label}: {' '.join(row.note.split())}" for row in table.rows if row.note]
     if notes:

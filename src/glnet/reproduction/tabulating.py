@@ -10,22 +10,23 @@ from glnet.reproduction.comparisons import SIZES, Comparison, Shown
 from glnet.reproduction.effort import PAPER
 from glnet.reproduction.measuring import MIB, bare_model, estimated
 from glnet.reproduction.methods import Method
+from glnet.reproduction.request import LeftOutError, Result
 from glnet.reproduction.results import (
+    ALLOCATED,
     AT_PAPER,
     DOWNSAMPLING,
     ESTIMATED,
     MEASURED,
     MIOU,
     MULTIPLY_ADDS,
-    PAPER_MEMORY,
-    PAPER_MIOU,
     PARAMETERS,
     SPEED,
     SPREAD,
     ResultRow,
     ResultTable,
+    paper_values,
 )
-from glnet.reproduction.running import LeftOutError, Result, Runs
+from glnet.reproduction.running import Runs
 from glnet.training.config_file import read_config
 
 
@@ -35,15 +36,22 @@ class Scored:
 
     Attributes:
         method: Which.
+        side: Of what enters the network, if not the effort's own.
         results: At least one, unless it was left out.
-        skipped: Why it was left out.
+        skipped: Why it was left out, or some of its seeds.
         is_failure: Whether that is an error, and not a memory that was named.
     """
 
     method: Method
+    side: int | None = None
     results: tuple[Result, ...] = ()
     skipped: str = ""
     is_failure: bool = False
+
+    @property
+    def label(self) -> str:
+        """The method's, with the side where there are several."""
+        return self.method.label if self.side is None else f"{self.method.label}, {self.side} px"
 
     @property
     def miou(self) -> float | None:
@@ -53,14 +61,15 @@ class Scored:
 
 def scored(runs: Runs, method: Method, side: int | None = None) -> Scored:
     """Train and measure a method with every seed; what goes wrong becomes a remark."""
-    try:
-        seeds = range(runs.request.seeds)
-        results = tuple(runs.result(method, seed, side) for seed in seeds)
-    except LeftOutError as error:
-        return Scored(method, skipped=str(error))
-    except GLNetError as error:
-        return Scored(method, skipped=str(error), is_failure=True)
-    return Scored(method, results)
+    results, skipped = [], ""
+    for seed in range(runs.request.seeds):
+        try:
+            results.append(runs.result(method, seed, side))
+        except LeftOutError as error:
+            return Scored(method, side, skipped=str(error))
+        except GLNetError as error:
+            skipped = skipped or (f"seed {seed}: {error}" if runs.request.seeds > 1 else str(error))
+    return Scored(method, side, tuple(results), skipped, is_failure=bool(skipped))
 
 
 def tabulated(
@@ -81,9 +90,30 @@ def tabulated(
     ]
     return ResultTable(
         title=f"Table {comparison.paper.number}: {comparison.paper.title}",
-        about=_about(runs),
+        about=_about(runs, found),
         rows=rows,
-        notes=(*_notes(size or largest), *comparison.paper.notes),
+        notes=(*_notes(runs), _at_paper(size or largest), *comparison.paper.notes),
+        is_quick=runs.effort.is_quick,
+    )
+
+
+def own_table(runs: Runs, title: str, found: Sequence[Scored]) -> ResultTable:
+    """What a figure shows, without the paper's numbers; of at least one method."""
+    rows = [
+        ResultRow(
+            of.method.key if of.side is None else f"{of.method.key}_{of.side}px",
+            of.label,
+            {MIOU: of.miou, **(_measured(of.results) if of.results else {})},
+            "" if of.results else of.skipped,
+            of.skipped if of.results else "",
+        )
+        for of in found
+    ]
+    return ResultTable(
+        title=title,
+        about=_about(runs, found),
+        rows=rows,
+        notes=_notes(runs),
         is_quick=runs.effort.is_quick,
     )
 
@@ -100,17 +130,14 @@ def paper_bytes(method: Method, size: Size, classes: int) -> float | None:
 
 def _row(shown: Shown, of: Scored, size: Size, classes: int) -> ResultRow:
     needed = paper_bytes(shown.method, size, classes)
-    values: dict[str, float | None] = {
+    values = {
         MIOU: of.miou,
-        PAPER_MIOU: None if shown.paper is None else shown.paper.miou,
-    }
-    if of.results:
-        values |= _measured(of.results)
-    values |= {
+        **paper_values(shown.paper),
+        **(_measured(of.results) if of.results else {}),
         AT_PAPER: None if needed is None else needed / MIB,
-        PAPER_MEMORY: None if shown.paper is None else shown.paper.memory,
     }
-    return ResultRow(shown.method.key, shown.method.label, values, of.skipped)
+    remark = ("", of.skipped) if of.results else (of.skipped, "")
+    return ResultRow(shown.method.key, shown.method.label, values, *remark)
 
 
 def _measured(results: Sequence[Result]) -> dict[str, float | None]:
@@ -118,12 +145,13 @@ def _measured(results: Sequence[Result]) -> dict[str, float | None]:
     others = {
         name: [100 * value for of in results if (value := of.figures.get(name)) is not None]
         for name in first.figures
-        if name not in {"mIoU", "accuracy"}
+        if name != "accuracy" and 100 * (first.figures[name] or 0) != 100 * first.miou
     }
     return {
         **({SPREAD: stdev(100 * of.miou for of in results)} if len(results) > 1 else {}),
         **{f"{name} (%)": fmean(values) for name, values in others.items() if values},
         ESTIMATED: first.estimated_bytes / MIB,
+        ALLOCATED: first.allocated_mib,
         MEASURED: first.process_mib,
         PARAMETERS: first.parameters / 1e6,
         MULTIPLY_ADDS: first.multiply_adds / 1e9,
@@ -132,34 +160,46 @@ def _measured(results: Sequence[Result]) -> dict[str, float | None]:
     }
 
 
-def _about(runs: Runs) -> str:
-    images, trained = len(runs.samples), len(runs.training)
-    seeds = runs.request.seeds
-    words = [
-        f"Every network was trained on the {trained} training images of {runs.dataset.name} and "
-        f"evaluated on {images} images of its {runs.split} split, the largest of "
-        f"{runs.largest} pixels"
-    ]
-    words.append(f", the mean of {seeds} seeds. " if seeds > 1 else ", one run each. ")
+def _about(runs: Runs, found: Sequence[Scored]) -> str:
+    images, seeds = len(runs.samples), runs.request.seeds
+    words = []
+    if runs.request.published:
+        words.append("The published checkpoints were")
+    else:
+        words.append(f"Networks were trained on the {len(runs.training)} training images and")
+    words.append(f"evaluated on {images} images of the {runs.split} split of {runs.dataset.name},")
+    words.append(f"the largest of {runs.largest} pixels;")
+    words.append(f"the mean of {seeds} seeds." if seeds > 1 else "one run each.")
+    left_out = sum(not of.results for of in found)
+    if left_out:
+        words.append(f"{left_out} of {len(found)} are missing.")
     if runs.effort.is_quick:
         words.append(
             "This was a quick run: small backbones from scratch, small patches and little "
-            "training. It shows that everything works, not which network is better. "
+            "training. It shows that everything works, not which network is better."
         )
     if runs.request.changes:
-        words.append(f"Changed by {' '.join(runs.request.changes)}. ")
-    return "".join(words)
+        words.append(f"Changed by {' '.join(runs.request.changes)}.")
+    return " ".join(words)
 
 
-def _notes(size: Size) -> tuple[str, ...]:
+def _notes(runs: Runs) -> tuple[str, ...]:
+    _, headline = runs.protocol.headline
     return (
+        f"{MIOU} is the figure by which the protocol {runs.protocol.name} judges: {headline}.",
         "Memory is that of a prediction with one patch, or one image, at a time and no gradients; "
         "MB are 2^20 bytes, as gpustat has them. Estimates count tensors and weights on a GPU, not "
-        "what its driver takes. As measured, it is what the process takes of the GPU.",
+        "what its driver takes. Allocated are tensors on a GPU that is there; measured is all that "
+        "the process takes of it.",
+        "Networks that see the whole image see it as a square, of one side for images of all "
+        "sizes; what is smaller than their strides is continued by its edge.",
+        f"{DOWNSAMPLING}, {MULTIPLY_ADDS} and memory are those of the largest image. {SPEED}: one "
+        "image, from its file to its labels, on the machine of this run.",
+    )
+
+
+def _at_paper(size: Size) -> str:
+    return (
         f"{AT_PAPER}: the network with the paper's backbone and patches, and for whole images at "
-        f"the sides that `glnet reproduce` trains with, on an image of {size} pixels.",
-        "Networks that see the whole image see it as a square; what is smaller than their strides "
-        "is continued by its edge.",
-        f"{MULTIPLY_ADDS} and memory are those of the largest image. {SPEED}: one image, from its "
-        "file to its labels, on the machine of this run.",
+        f"the sides that `glnet reproduce` trains with, on an image of {size} pixels."
     )

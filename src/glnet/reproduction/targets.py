@@ -9,8 +9,10 @@ from glnet.errors import ConfigurationError
 from glnet.evaluation.foreground import draw_boxes
 from glnet.inference.settings import Settings
 from glnet.reproduction.comparisons import COMPARISONS
-from glnet.reproduction.drawing import Drawn, best_chart, panels, side_sweep
+from glnet.reproduction.drawing import Drawn, best_chart, drawn, panels, side_sweep
 from glnet.reproduction.methods import METHODS
+from glnet.reproduction.request import LeftOutError
+from glnet.reproduction.results import QUICK
 from glnet.reproduction.running import Runs
 from glnet.reproduction.tables import write_table
 from glnet.reproduction.tabulating import scored, tabulated
@@ -39,20 +41,24 @@ def _table(name: str, runs: Runs, folder: Path) -> Drawn:
         runs.note(f"row {number + 1} of {len(comparison.rows)}: {row.method.label}")
         found.append(scored(runs, row.method))
     files = write_table(folder, tabulated(runs, comparison, found))
-    left_out = [f"{of.method.label}: {of.skipped}" for of in found if of.skipped]
-    return Drawn(files, left_out, sum(of.is_failure for of in found))
+    return drawn(files, found)
 
 
 def _boxes(runs: Runs, folder: Path) -> Drawn:
     """Figure 8: foreground before and after the box."""
-    model = runs.trained(METHODS["global_only_boxes"])
+    method = METHODS["global_only_boxes"]
+    try:
+        model = runs.trained(method)
+    except LeftOutError as error:
+        return Drawn([], [f"{method.label}: {error}"], 0)
     draw_boxes(
         model,
         runs.samples,
         runs.dataset.description,
         folder,
-        Settings(device="auto"),
+        Settings(device=runs.configuration(method).run.device),
         overwrite=True,
+        remark=QUICK if runs.effort.is_quick else "",
     )
     return Drawn(sorted(folder.iterdir()), [], 0)
 
