@@ -115,8 +115,9 @@ def test_people_get_a_table_of_a_training(training: tuple[object, ...], capsys: 
     ("words", "expected"),
     [
         ((), "add --classes"),
-        (("--classes", "3", "--patch-batch", "2"), "--patch-batch and --no-collapse are for"),
-        (("--classes", "3", "--no-collapse"), "--patch-batch and --no-collapse are for"),
+        (("--classes", "3", "--patch-batch", "2"), "--see-* are for predictions"),
+        (("--classes", "3", "--see-whole", "64"), "--see-* are for predictions"),
+        (("--classes", "3", "--no-collapse"), "--see-* are for predictions"),
         (("--classes", "3", "--size", "130x20"), "images with sides over 32 px, got 130x20"),
         (("--classes", "3", "--precision", "bfloat16"), "in float32 only, got bfloat16"),
         (("--classes", "3", "--config", "no.yaml"), "no such configuration file: no.yaml"),

@@ -54,7 +54,8 @@ def test_a_table_is_made_and_its_trainings_serve_a_figure(
     rows = _rows(tmp_path / "table6")
     assert [row["key"] for row in rows] == ["global_only", "local_only", "bidirectional"]
     assert all(0 <= float(row["mIoU (%)"]) <= 100 for row in rows)
-    assert [path.suffix for path in (tmp_path / "fig3").iterdir()] == [".png"]
+    names = sorted(path.name for path in (tmp_path / "fig3").iterdir())
+    assert names == ["figure.csv", "figure.md", "validation_000.png"]
 
 
 def test_memory_leaves_rows_out_and_is_no_failure(

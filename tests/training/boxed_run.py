@@ -69,6 +69,9 @@ class BrightIsForeground(nn.Module):
         normalization: Of the pixels that come.
     """
 
+    auxiliary_weights: tuple[float, ...] = ()
+    auxiliary: tuple[Tensor, ...] = ()
+
     def __init__(self, normalization: Normalization) -> None:
         super().__init__()
         self._normalization = normalization
