@@ -15,6 +15,7 @@ from glnet.geometry import PatchGrid, Window
 from glnet.inference.blending import Blending, weights_of
 from glnet.inference.forming import dtype_of
 from glnet.inference.journal import Journal, UnitLog
+from glnet.inference.machine import give_back_memory
 from glnet.inference.passes import Passes, SeenPatches
 from glnet.inference.pixels import framed, normalized, read_patch, read_thumbnail
 from glnet.inference.position import Position
@@ -154,6 +155,8 @@ class Predicting:
             )
             passes.run(settings.patch_batch, progress, settings.ahead)
             kept, position = passes.kept, passes.position
+            del passes
+            give_back_memory()
             if log is not None:
                 log.forget_thumbnail()
         none = NoScores(self._model.num_classes)

@@ -18,6 +18,7 @@ from glnet.inference.journal import Journal, unfinished_beside
 from glnet.inference.machine import (
     explained_memory,
     forget_peak_device_bytes,
+    give_back_memory,
     peak_device_bytes,
     peak_host_bytes,
 )
@@ -44,6 +45,9 @@ from glnet.raster import (
     write_picture,
 )
 from glnet.vector import write_boxes
+
+TILES_BETWEEN = 16
+"""Tiles that are written until memory is given back."""
 
 
 def segment_scene(
@@ -191,6 +195,8 @@ class _Scene:
                 for number, found in enumerate(answers, start=1):
                     write(found)
                     tally.add(found.window, found.labels)
+                    if number % TILES_BETWEEN == 0 or number == tiles:
+                        give_back_memory()
                     progress("writing", number, tiles)
             if sum(of.size.area for of in self._image.damaged) == raster.size.area:
                 raise RasterError(f"{job.image} cannot be read anywhere; it may be damaged or gone")
