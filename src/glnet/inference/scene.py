@@ -14,7 +14,7 @@ from glnet.inference.answering import Answered, Answerer, Wanted
 from glnet.inference.forming import Formed
 from glnet.inference.host_memory import POLYGON_BYTES, Beside
 from glnet.inference.jobs import Job, check_job
-from glnet.inference.journal import Journal, unfinished_beside
+from glnet.inference.journal import unfinished_beside
 from glnet.inference.machine import (
     explained_memory,
     forget_peak_device_bytes,
@@ -24,6 +24,7 @@ from glnet.inference.machine import (
 )
 from glnet.inference.overlapping import made_ahead
 from glnet.inference.overlay import overlay_bytes
+from glnet.inference.predicting import Elsewhere
 from glnet.inference.predictor import Predictor
 from glnet.inference.refining import Refined, parts_of, patches_of
 from glnet.inference.report import Box, SegmentReport
@@ -74,6 +75,7 @@ def segment_scene(
         RasterError: If the image cannot be opened or read, or has changed meanwhile.
         InputMismatchError: If the image has another number of bands than the model takes.
         ConfigurationError: If there is no such device, or not enough memory.
+        ClusterError: If others run the network, and keep failing.
     """
     begin = time.perf_counter()
     forget_peak_device_bytes(predictor.settings.device)
@@ -103,11 +105,13 @@ def segment_scene(
         facts = {
             **facts_of(job, raster, identity, predictor, settings, is_everywhere),
             **source.facts(),
+            **({} if predictor.loaded is None else predictor.loaded.facts()),
         }
+        crew = predictor.crew(job.image, source, settings)
         journal, was_resumed = opened_journal(job, facts, settings, rules)
         try:
             coarse = predictor.coarse(
-                raster, settings, lambda make: journal.remembered("thumbnail-coarse", make)
+                raster, settings, lambda make: journal.remembered("thumbnail-coarse", make), crew
             )
             boxes = None if coarse is None else coarse.boxes
             parts = parts_of(raster.size, boxes, predictor.model.config, settings.regions)
@@ -120,7 +124,7 @@ def segment_scene(
             scene = _Scene(job, image, predictor, settings, formed, refined)
             rules = replace(rules, overwrite=rules.overwrite or was_resumed)
             with explained_memory(str(job.image), settings):
-                tally = scene.run(journal, rules, progress, identity)
+                tally = scene.run(Elsewhere(journal, crew), rules, progress, identity)
         except BaseException:
             journal.close(is_kept=True)
             raise
@@ -154,13 +158,14 @@ class _Scene:
         self._refined = refined
         self._thumbnail = refined.thumbnail_source(image.raster, predictor.model)
         self._refined_patches = 0
+        self._where = {} if predictor.loaded is None else predictor.loaded.facts()
         self._wanted = Wanted(
             confidence=job.confidence is not None, probabilities=job.probabilities is not None
         )
 
     def run(
         self,
-        journal: Journal,
+        elsewhere: Elsewhere,
         rules: Rules,
         progress: Progress,
         identity: Mapping[str, object],
@@ -183,7 +188,7 @@ class _Scene:
                 (),
                 progress,
                 self._formed.form,
-                journal=journal,
+                elsewhere=elsewhere,
                 coarse=self._refined.coarse,
             ) as prediction,
             ExitStack() as files,
@@ -265,8 +270,8 @@ class _Scene:
             megapixels_per_second=size.area / 1e6 / seconds,
             peak_host_bytes=peak_host_bytes(),
             peak_device_bytes=peak_device_bytes(settings.device),
-            device=settings.device,
-            precision=settings.precision,
+            device=str(self._where.get("device", settings.device)),
+            precision=str(self._where.get("precision", settings.precision)),
             patch_batch=settings.patch_batch,
             turns=settings.turns,
             context=refined.context,
