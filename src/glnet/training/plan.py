@@ -180,6 +180,10 @@ class Plan:
         """How many steps an epoch has."""
         return -(-len(self._sizes) // self._images)
 
+    def images(self, step: int) -> int:
+        """How many images a step has, over all processes."""
+        return min(self._images, len(self._sizes) - step * self._images)
+
     def tasks(self, epoch: int, step: int) -> list[Task]:
         """This process's tasks of a step: as many as every other process has."""
         numbers = self._order(epoch)[step * self._images :][: self._images]

@@ -27,6 +27,8 @@ MAY_DIFFER = (
     "run.device",
     "run.devices",
     "run.num_nodes",
+    "run.strategy",
+    "run.timeout_s",
     "run.precision",
     "run.patch_batch",
     "run.checkpoint_minutes",

@@ -118,9 +118,7 @@ class Follower(Callback):
             validation_loss=figures.validation_loss,
             validation_miou=figures.validation_miou,
             waiting_share=figures.waited_s / figures.seconds if figures.seconds else None,
-            images_per_second=figures.images * trainer.world_size / figures.seconds
-            if figures.seconds
-            else None,
+            images_per_second=figures.images / figures.seconds if figures.seconds else None,
             peak_memory_mib=_peak_mib(str(pl_module.device)),
         )
         self._followed.history.append(of)
