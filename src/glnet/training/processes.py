@@ -149,6 +149,7 @@ def connected(run: RunConfig) -> Iterator[Processes]:
     Raises:
         ConfigurationError: As `found`, or if other processes cannot be started.
         LostProcessError: If a process was lost while the block ran.
+        StoppedError: If this process was told to end (SIGTERM).
         TrainingError: If a process did not come.
     """
     processes = found(run)
@@ -156,9 +157,9 @@ def connected(run: RunConfig) -> Iterator[Processes]:
         yield processes
         return
     with ExitStack() as exits:
-        exits.enter_context(_terminable())
         if isinstance(processes.environment, LightningEnvironment):
             exits.enter_context(_with_others(processes))
+        exits.enter_context(_terminable())
         _connect(processes, run)
         try:
             yield processes
@@ -287,7 +288,7 @@ def _beside_first() -> Iterator[None]:
     try:
         with _watching(gone):
             yield
-    except LostProcessError as error:
+    except (LostProcessError, StoppedError) as error:
         if _soon(gone) is None:
             raise SaidElsewhereError(str(error)) from error
         raise LostProcessError(f"{fate}; {GO_ON}") from error
@@ -327,15 +328,28 @@ def _watching(
         is_over.set()
 
 
+class StoppedError(TrainingError):
+    """Somebody wants this process to end."""
+
+
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """Take SIGTERM, which launchers send when a job is to end, for Ctrl-C."""
-    if threading.current_thread() is not threading.main_thread():
+    """End in order at a SIGTERM, which launchers send.
+
+    Raises:
+        StoppedError: If one came.
+    """
+    if not _is_main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, _interrupt)
+    before = signal.signal(signal.SIGTERM, _terminate)
     try:
         yield
+    except _TerminatedError as error:
+        raise StoppedError(
+            "stopped by SIGTERM, as launchers do where a job's time is over or another process "
+            f"was lost; {GO_ON}"
+        ) from error
     finally:
         signal.signal(signal.SIGTERM, before)
 
@@ -348,13 +362,20 @@ class Terminable(Callback):
 
     def on_train_start(self, *_: object) -> None:
         """Take Lightning's handler away."""
-        is_main = threading.current_thread() is threading.main_thread()
-        if not is_alone() and is_main:
-            signal.signal(signal.SIGTERM, _interrupt)
+        if not is_alone() and _is_main_thread():
+            signal.signal(signal.SIGTERM, _terminate)
 
 
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
+class _TerminatedError(BaseException):
+    """Passes all that handles errors."""
+
+
+def _terminate(*_: object) -> None:
+    raise _TerminatedError
+
+
+def _is_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
 
 
 @contextmanager
