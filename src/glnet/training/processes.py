@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import lightning
 import torch
@@ -159,16 +159,22 @@ def connected(run: RunConfig) -> Iterator[Processes]:
     with ExitStack() as exits:
         if isinstance(processes.environment, LightningEnvironment):
             exits.enter_context(_with_others(processes))
+        exits.enter_context(_connection(processes, run))
         exits.enter_context(_terminable())
-        _connect(processes, run)
-        try:
-            yield processes
-        except (RuntimeError, OSError) as error:
-            if not is_lost(error):
-                raise
-            raise LostProcessError(LOST) from error
-        finally:
-            torch.distributed.destroy_process_group()
+        yield processes
+
+
+@contextmanager
+def _connection(processes: Processes, run: RunConfig) -> Iterator[None]:
+    _connect(processes, run)
+    try:
+        yield
+    except (RuntimeError, OSError) as error:
+        if not is_lost(error):
+            raise
+        raise LostProcessError(LOST) from error
+    finally:
+        torch.distributed.destroy_process_group()
 
 
 def _connect(processes: Processes, run: RunConfig) -> None:
@@ -264,8 +270,7 @@ def _fate(others: Sequence[subprocess.Popen[bytes]]) -> str | None:
 
 
 def _end(others: Sequence[subprocess.Popen[bytes]]) -> None:
-    for other in others:
-        other.terminate()
+    """Wait for their own end, which comes where they are told of this one's or miss it."""
     for other in others:
         try:
             other.wait(GRACE_S)
@@ -342,7 +347,14 @@ def _terminable() -> Iterator[None]:
     if not _is_main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, _terminate)
+    is_over = threading.Event()
+
+    def terminate(*_: object) -> None:
+        if not is_over.is_set():
+            is_over.set()
+            raise _TerminatedError
+
+    before = signal.signal(signal.SIGTERM, terminate)
     try:
         yield
     except _TerminatedError as error:
@@ -351,6 +363,7 @@ def _terminable() -> Iterator[None]:
             f"was lost; {GO_ON}"
         ) from error
     finally:
+        is_over.set()
         signal.signal(signal.SIGTERM, before)
 
 
@@ -360,18 +373,21 @@ class Terminable(Callback):
     Lightning's own handler sends a message to the others, who are in the middle of other ones.
     """
 
+    def __init__(self) -> None:
+        self._before: Any = None
+
+    def setup(self, *_: object, **__: object) -> None:
+        """See what is done at a SIGTERM before Lightning takes it."""
+        self._before = signal.getsignal(signal.SIGTERM)
+
     def on_train_start(self, *_: object) -> None:
-        """Take Lightning's handler away."""
+        """Put it back."""
         if not is_alone() and _is_main_thread():
-            signal.signal(signal.SIGTERM, _terminate)
+            signal.signal(signal.SIGTERM, self._before)
 
 
 class _TerminatedError(BaseException):
     """Passes all that handles errors."""
-
-
-def _terminate(*_: object) -> None:
-    raise _TerminatedError
 
 
 def _is_main_thread() -> bool:
