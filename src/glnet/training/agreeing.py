@@ -5,9 +5,11 @@ import socket
 from pathlib import Path
 
 from glnet.errors import DatasetError, OutputError
+from glnet.training.config import TrainingConfig
 from glnet.training.devices import alike, gathered
-from glnet.training.preparation import Setup
+from glnet.training.preparation import Setup, Stage
 from glnet.training.resuming import CONFIG
+from glnet.training.starting import THUMBNAIL_STAGES
 
 
 def check_alike(setup: Setup) -> None:
@@ -50,3 +52,21 @@ def check_begun(output: Path) -> None:
             f"the run's folder {output.absolute()} is not the first process's here; it must lie "
             "where all machines see it"
         )
+
+
+def fewer_at_once(stage: Stage, config: TrainingConfig, processes: int) -> str | None:
+    """What to know where processes run fewer thumbnails at once than one process would.
+
+    Then batch normalisation divides by the statistics of fewer, which is another training.
+    """
+    images, at_once = stage.config.images, stage.config.micro_batch
+    share = -(-images // processes)
+    is_split = processes > 1 and -(-images // at_once) < processes and share < at_once
+    by_them = config.run.batch_statistics == "micro_batch" and stage.name in THUMBNAIL_STAGES
+    if not (is_split and by_them):
+        return None
+    return (
+        f"stage {stage.name}: {processes} processes share out a step's {images} thumbnails, so "
+        f"that batch normalisation sees {share} at once, not {min(images, at_once)}; with "
+        f"stages.{stage.name}.micro_batch: {share} one process learns the same"
+    )

@@ -11,7 +11,7 @@ A step's work is a list of tasks. A task is what is read and run at once, so tha
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import zip_longest
+from itertools import pairwise, zip_longest
 from typing import Literal, NamedTuple
 
 from glnet.geometry import PatchGrid, Size, Window
@@ -189,9 +189,15 @@ class Plan:
         numbers = self._order(epoch)[step * self._images :][: self._images]
         looks = [replace(self._look(epoch, number), share=1 / len(numbers)) for number in numbers]
         rank, world = self.part
-        lists = [list(self._schedule(looks[of::world], self._choice)) for of in range(world)]
+        shares = _dealt(looks, self._at_once(looks), world) if world > 1 else [looks]
+        lists = [list(self._schedule(share, self._choice)) for share in shares]
         filled = zip_longest(*lists, fillvalue=Task())
         return [tasks[rank] for tasks in filled]
+
+    def _at_once(self, looks: Sequence[Look]) -> list[Sequence[Look]]:
+        """Which of them one process would run at once."""
+        groups = [task.looks for task in self._schedule(looks, self._choice)]
+        return [of for before, of in pairwise([(), *groups]) if of != before]
 
     def _order(self, epoch: int) -> list[int]:
         numbers = list(range(len(self._sizes)))
@@ -222,6 +228,19 @@ class Plan:
             share=1.0,
             box=box,
         )
+
+
+def _dealt(
+    looks: Sequence[Look], groups: Sequence[Sequence[Look]], world: int
+) -> list[Sequence[Look]]:
+    """What each process looks at.
+
+    What one process would run at once stays together, as batch normalisation may divide by its
+    statistics; unless there are so few groups that a process would have nothing to do.
+    """
+    if len(groups) < world:
+        groups = [(look,) for look in looks]
+    return [[look for group in groups[of::world] for look in group] for of in range(world)]
 
 
 def thumbnails_at_once(looks: Sequence[Look], choice: Choice) -> Iterator[Task]:

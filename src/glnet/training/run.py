@@ -29,7 +29,7 @@ from glnet.evaluation.evaluate import evaluate_folder
 from glnet.evaluation.report import Evaluation
 from glnet.inference.streaming import Settings
 from glnet.model.checkpoint import Model, load_model, save_model
-from glnet.training.agreeing import check_alike, check_begun
+from glnet.training.agreeing import check_alike, check_begun, fewer_at_once
 from glnet.training.config import TrainingConfig
 from glnet.training.devices import agreed, from_first, is_first, share_weights
 from glnet.training.diary import Diary, explain_scores
@@ -141,8 +141,9 @@ def _begun(
     with agreed():
         config = with_precision(config, watchers.note)
         folder = dataset or open_dataset(data.folder, data.dataset, data.description)
-        output = _folder(config, resume=resume)
     config = replace(config, run=replace(config.run, precision=from_first(config.run.precision)))
+    with agreed():
+        output = _folder(config, resume=resume)
     try:
         with agreed():
             setup = Setup(config, folder, watchers.steps)
@@ -180,6 +181,8 @@ def _run(
         share_weights(setup.network)
         watchers.note(f"stage {stage.name} is done already")
         return
+    if (fewer := fewer_at_once(stage, setup.config, processes.number)) is not None:
+        watchers.note(fewer)
     setup.start(stage)
     _fit(stage, setup, watchers, diary, processes)
     setup.network.eval()
