@@ -7,6 +7,7 @@ What a step sees is the plan's matter, how it comes is the feed's, what is made 
 import math
 import time
 from collections.abc import Iterable
+from dataclasses import asdict
 from typing import Any, NamedTuple
 
 import lightning
@@ -27,6 +28,10 @@ from glnet.training.steps import Backward, Losses, Seen, Step
 
 POLYNOMIAL_POWER = 0.9
 """Of the published code's learning rate, (1 - t/T)^0.9."""
+
+
+FIGURES = "figures"
+"""Where a checkpoint has them."""
 
 
 class Feeds(NamedTuple):
@@ -63,6 +68,7 @@ class StageModule(lightning.LightningModule):
         self.run = run
         self.feeds = feeds
         self.figures = Figures()
+        self._resumed: Figures | None = None
         self._statistics = StepStatistics(step.trained)
         self.network.requires_grad_(requires_grad=False)
         self.trained.requires_grad_(requires_grad=True)
@@ -93,10 +99,21 @@ class StageModule(lightning.LightningModule):
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule}}
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep what the steps of the epoch add up to, so that its row will be of all of them."""
+        checkpoint[FIGURES] = asdict(self.figures)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on adding, if the checkpoint is from inside of an epoch."""
+        if FIGURES in checkpoint:
+            self._resumed = Figures(**checkpoint[FIGURES])
+
     def on_train_start(self) -> None:
         """Begin an epoch also where a stage goes on in the middle of one."""
         share_weights(self.network)
         self.on_train_epoch_start()
+        if self._resumed is not None:
+            self.figures, self._resumed = self._resumed, None
 
     def on_train_epoch_start(self) -> None:
         """Freeze what does not learn, and decide whether validation follows this epoch."""
