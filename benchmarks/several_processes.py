@@ -150,10 +150,10 @@ def report(folder: Path, lost: Sequence[Lost]) -> str:
         heading("Several processes learn what one learns", ("torch", "lightning")),
         paragraph(
             "5 training images in steps of 2, so that the second process has nothing to do in "
-            "every third step; three stages, float32, gloo, one thread per process. Each row compares "
-            "with one undisturbed process. Learning rates are the paper's (1e-4, 2e-5, 1e-4) but "
-            "for the last rows: Adam makes steps of that size also of gradients that are nothing "
-            "but rounding."
+            "every third step; three stages, float32, gloo, one thread per process. Each row "
+            "compares with one undisturbed process. Learning rates are the paper's (1e-4, "
+            "2e-5, 1e-4) but for the last rows: Adam makes steps of that size also of "
+            "gradients that are nothing but rounding."
         ),
         table(
             [

@@ -30,9 +30,10 @@ from glnet.training.devices import (
 from glnet.training.processes import StoppedError, connected, found
 from tests.training.several import Launcher, srun, together, torchrun
 
-pytestmark = pytest.mark.skipif(
-    not torch.distributed.is_available(), reason="torch has no processes here"
-)
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning"),
+    pytest.mark.skipif(not torch.distributed.is_available(), reason="torch has no processes here"),
+]
 CPU = RunConfig(device="cpu", timeout_s=60)
 LAUNCHED = ("TORCHELASTIC_RUN_ID", "SLURM_NTASKS", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 

@@ -35,6 +35,7 @@ from tests.training.tiny_run import (
 
 pytestmark = [
     pytest.mark.usefixtures("undrawn"),
+    pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning"),
     pytest.mark.skipif(not torch.distributed.is_available(), reason="torch has no processes here"),
 ]
 
