@@ -97,7 +97,7 @@ def test_devices_that_cannot_be_are_refused(
     status = run("train", config, *words)
 
     assert status == 1
-    assert only_line(capfd).startswith(f"glnet: error: {said}")
+    assert only_line(capfd).startswith(f"error: {said}")
     assert not (tmp_path / "run").exists()
 
 
@@ -131,7 +131,12 @@ def test_help_explains_every_key_and_needs_no_training_library() -> None:
 
     assert (process.returncode, err) == (0, "")
     assert out.startswith("usage: glnet train CONFIG.yaml [--key value ...] [--resume] [--json]\n")
-    for words in ("--data.folder FOLDER", "--stages.refined.epochs EPOCHS", "default: 500"):
+    for words in (
+        "--data.folder FOLDER",
+        "--stages.refined.epochs EPOCHS",
+        "default: 500",
+        "--num-nodes N",
+    ):
         assert words in out
     assert "one of 'none', 'balanced', or a list of numbers" in " ".join(out.split())
     for words in ("Literal", "default: null", "Path to a configuration file"):

@@ -62,10 +62,7 @@ def _in_full(word: str) -> str:
 
 
 def _print_help(parser: ArgumentParser) -> None:
-    parser.usage = (
-        "glnet train CONFIG.yaml [--key value ...] [--resume] [--json] "
-        "[--devices N] [--num-nodes M] [--strategy ddp]"
-    )
+    parser.usage = "glnet train CONFIG.yaml [--key value ...] [--resume] [--json]"
     parser.description = (
         "Train the stages that CONFIG.yaml describes, then evaluate on the validation split. "
         "Every key below stands in the file, and as an option wins over it; files to start from "
@@ -78,5 +75,6 @@ def _print_help(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print the scores as JSON")
     for name, key in SHORT.items():
-        parser.add_argument(name, metavar="N", help=f"short for {key}")
+        metavar = "NAME" if name == "--strategy" else "N"
+        parser.add_argument(name, metavar=metavar, help=f"short for {key}")
     make_readable(parser, "train").print_help()
