@@ -132,20 +132,22 @@ def test_what_all_meet_is_said_by_the_first(tmp_path: Path) -> None:
     assert second.told == "SaidElsewhereError: no images"
 
 
-def test_a_lost_process_ends_the_others(tmp_path: Path) -> None:
+@pytest.mark.parametrize("victim", [0, 1])
+def test_a_lost_process_ends_the_others(tmp_path: Path, victim: int) -> None:
     def work(rank: int) -> None:
         with connected(CPU):
-            if rank == 1:
+            if rank == victim:
                 os.kill(os.getpid(), signal.SIGKILL)
             with agreed():
                 pass
 
-    first, second = together(tmp_path, work)
+    ends = together(tmp_path, work)
 
-    assert os.WTERMSIG(second.status) == signal.SIGKILL
-    assert os.WEXITSTATUS(first.status) == 1
-    assert first.told.startswith("LostProcessError: another process of this training was lost")
-    assert "go on from it with --resume" in first.told
+    other = ends[1 - victim]
+    assert os.WTERMSIG(ends[victim].status) == signal.SIGKILL
+    assert os.WEXITSTATUS(other.status) == 1
+    assert other.told.startswith("LostProcessError: another process of this training was lost")
+    assert "go on from it with --resume" in other.told
 
 
 def test_a_process_that_does_not_answer_in_time_is_lost(tmp_path: Path) -> None:
