@@ -45,7 +45,7 @@ from glnet.raster import (
     LABEL_TILE,
     write_picture,
 )
-from glnet.vector import write_boxes
+from glnet.vector import boxes_as_geojson, check_boxes, write_boxes
 
 TILES_BETWEEN = 16
 """Tiles that are written until memory is given back."""
@@ -98,10 +98,8 @@ def segment_scene(
         beside = _beside(job, image, predictor.model.num_classes)
         settings, formed = predictor.fitted(raster, beside)
         is_everywhere = not is_coarse_to_fine(predictor.model, settings)
-        if job.boxes is not None and is_everywhere:
-            raise ConfigurationError(
-                "--boxes is for coarse-to-fine models that refine boxes alone; leave it out"
-            )
+        if job.boxes is not None:
+            _check_boxes(image, is_everywhere=is_everywhere)
         facts = {
             **facts_of(job, raster, identity, predictor, settings, is_everywhere),
             **source.facts(),
@@ -179,6 +177,10 @@ class _Scene:
             if job.vector is None
             else polygon_writer(job.vector, job, self._image, classes, overwrite=rules.overwrite)
         )
+        boxes = self._refined.boxes or ()
+        placed = None
+        if job.boxes is not None:
+            placed = boxes_as_geojson(boxes, raster.georeference, scale=self._image.downsample)
         tally = Tally(raster, [info.name for info in model.config.classes])
         with (
             predict(
@@ -211,15 +213,8 @@ class _Scene:
                 )
         if polygons is not None:
             write_polygons(polygons, job.output, progress)
-        boxes = self._refined.boxes or ()
-        if job.boxes is not None:
-            write_boxes(
-                job.boxes.absolute(),
-                boxes,
-                raster.georeference,
-                scale=self._image.downsample,
-                overwrite=rules.overwrite,
-            )
+        if job.boxes is not None and placed is not None:
+            write_boxes(job.boxes.absolute(), placed, overwrite=rules.overwrite)
         if job.overlay is not None:
             colors = [info.color for info in model.config.classes]
             shown = () if job.boxes is None else boxes
@@ -284,6 +279,15 @@ class _Scene:
             damaged=len(self._image.damaged),
             note="; ".join(of for of in notes if of) or None,
         )
+
+
+def _check_boxes(image: Opened, *, is_everywhere: bool) -> None:
+    if is_everywhere:
+        raise ConfigurationError(
+            "--boxes is for coarse-to-fine models that refine boxes alone; leave it out"
+        )
+    raster = image.raster
+    check_boxes(raster.size, raster.georeference, scale=image.downsample)
 
 
 def _beside(job: Job, image: Opened, classes: int) -> Beside:
