@@ -19,6 +19,7 @@ ORDER = (
     "inference",
     "evaluation",
     "training",
+    "reporting",
     "reproduction",
     "demo",
     "cli",
@@ -34,6 +35,7 @@ FORBIDDEN = {
     "inference": {"lightning", "rasterio", "PIL", "matplotlib"},
     "evaluation": {"lightning", "rasterio", "matplotlib"},
     "training": {"rasterio", "PIL"},
+    "reporting": {"lightning", "rasterio", "torch"},
     "reproduction": {"lightning", "rasterio"},
     "cli": {"torch", "rasterio", "PIL", "numpy", "matplotlib"},
 }
