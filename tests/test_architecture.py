@@ -10,6 +10,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "glnet"
 ORDER = (
     "errors",
     "closing",
+    "wording",
     "geometry",
     "raster",
     "vector",

@@ -23,7 +23,7 @@ PATIENCE_S = 100
 
 EPOCH = re.compile(
     r"glnet: (\w+): epoch (\d+) of (\d+), loss \d\.\d{4}(, validation mIoU \d+\.\d)?, "
-    r"\d+ s, about \d+ s left in this stage"
+    r"(took )?\d+ s( left)?"
 )
 
 
@@ -47,7 +47,8 @@ def test_three_stages_become_a_model_and_a_table(
     for row in ("global branch", "local branch", "GLNet", "terrain", "lake in blue country"):
         assert row in out
     assert out.endswith(
-        f"the model is in {tmp_path}/run/model, the run explains itself in {tmp_path}/run\n"
+        f"the model is in {tmp_path}/run/model\n"
+        f"the run explains itself in {tmp_path}/run; one page: glnet report {tmp_path}/run\n"
     )
     epochs = [EPOCH.fullmatch(line) for line in err.splitlines()]
     assert [of and of[1] for of in epochs] == ["context", "local", "refined"]

@@ -26,7 +26,8 @@ from glnet.reporting.sections import (
     table_two,
 )
 from glnet.training.following.picture_files import latest_pictures
-from glnet.training.following.summary import STAGE_HEAD, duration, evaluation_command, stage_row
+from glnet.training.following.summary import STAGE_HEAD, evaluation_command, stage_row
+from glnet.wording import duration
 
 TEMPLATE = "report.html.j2"
 MOST_IMAGES = 500

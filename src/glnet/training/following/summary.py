@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from glnet.training.following.files import write_whole
 from glnet.training.following.rounds import Round, best_round
+from glnet.wording import duration
 
 SUMMARY_FILE = "README.md"
 
@@ -182,16 +183,6 @@ def waiting_share(rounds: Sequence[Round]) -> float | None:
     known = [(of.seconds, of.waiting_share) for of in rounds if of.waiting_share is not None]
     total = sum(seconds for seconds, _ in known)
     return sum(seconds * share for seconds, share in known) / total if total > 0 else None
-
-
-def duration(seconds: float) -> str:
-    """A time as people say it: ``42 s``, ``3 min 5 s``, ``2 h 7 min``."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
 def _configuration(config: Mapping[str, Any]) -> str:
