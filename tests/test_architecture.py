@@ -11,6 +11,7 @@ ORDER = (
     "errors",
     "closing",
     "wording",
+    "markup",
     "geometry",
     "raster",
     "vector",
