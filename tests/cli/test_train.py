@@ -15,6 +15,7 @@ from glnet.model.checkpoint import load_model
 from glnet.training.checking import CHECKING
 from tests.cli.commands import files_of_at_most, only_line, run, start
 from tests.cli.tiny_training import write_config, write_data
+from tests.reporting.shown import Seen
 from tests.training.tiny_run import assert_same_weights
 
 Captured = pytest.CaptureFixture[str]
@@ -54,6 +55,10 @@ def test_three_stages_become_a_model_and_a_table(
     assert [of and of[1] for of in epochs] == ["context", "local", "refined"]
     assert load_model(tmp_path / "run" / "model").network.refined is not None
     assert (tmp_path / "run" / "report.json").is_file()
+    assert run("report", tmp_path / "run") == 0
+    page = Seen(tmp_path / "run" / "report.html")
+    assert any(of.startswith("worst 1: validation_000") for of in page.pictures)
+    assert "not finished" not in page.text
 
 
 def test_options_win_over_the_file(

@@ -14,6 +14,7 @@ class Seen(HTMLParser):
         self.words: list[str] = []
         self.tags: list[str] = []
         self.references: list[str] = []
+        self.pictures: list[str] = []
         self._open: list[str] = []
         self.feed(path.read_text(encoding="utf-8"))
         self.close()
@@ -25,6 +26,7 @@ class Seen(HTMLParser):
         if tag not in VOID:
             self._open.append(tag)
         named = {"src", "href", "xlink:href", "srcset", "action", "data"}
+        self.pictures += [value or "" for name, value in attrs if name == "alt"]
         self.references += [value or "" for name, value in attrs if name in named]
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:

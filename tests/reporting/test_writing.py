@@ -137,6 +137,20 @@ def test_reports_of_before_are_shown_with_what_they_have(evaluation: Path) -> No
     assert "worst 1 image 0" not in page.references
 
 
+def test_an_evaluation_of_ones_own_goes_before_that_of_the_training(tmp_path: Path) -> None:
+    folder = finish(write_run(tmp_path / "run", stages=()))
+    write_evaluation(folder / "evaluation", an_evaluation(images=5))
+    (folder / "report.json").write_bytes((folder / "evaluation" / "report.json").read_bytes())
+
+    before = Seen(write_report(folder))
+    write_evaluation(folder / "report", an_evaluation(images=4))
+    after = Seen(write_report(folder, overwrite=True))
+
+    assert "images 5" in before.text
+    assert "images 4" in after.text
+    assert "split validation in some/data" in after.text
+
+
 def test_numbers_alone_are_shown_too(evaluation: Path, tmp_path: Path) -> None:
     numbers = json.loads((evaluation / "report.json").read_text())
     del numbers["about"]

@@ -81,6 +81,7 @@ def _scores(findings: Findings) -> dict[str, object]:
     pictures, left = pictures_of(evaluated)
     architecture, regularization = _trained_as(findings)
     return {
+        "of_what": "" if findings.training is None else _evaluated_what(evaluated.about),
         "table": table_two(evaluated, architecture, regularization),
         "bars": bars_of(evaluation, colors_of(evaluated.about)),
         "protocol": _protocol(evaluation),
@@ -107,13 +108,7 @@ def _trained_as(findings: Findings) -> tuple[Node | None, float | None]:
 def _what(training: Training | None, about: Node | None) -> str:
     """What was trained or evaluated, on what."""
     if training is None:
-        if about is None:
-            return "An evaluation that does not say of what."
-        named = {key: of.words() for key, of in about.items()}
-        return (
-            f"Answers of the model {named.get('model', NOTHING)} for the images of the split "
-            f"{named.get('split', NOTHING)} in {named.get('data', NOTHING)}."
-        )
+        return _evaluated_what(about)
     config = training.config
     data, architecture = config.get("data"), config.get("architecture")
     folder = None if data is None else data.get("folder")
@@ -121,6 +116,17 @@ def _what(training: Training | None, about: Node | None) -> str:
     return (
         f"A training on the images in {NOTHING if folder is None else folder.words()}, with the "
         f"backbone {NOTHING if backbone is None else backbone.words()}."
+    )
+
+
+def _evaluated_what(about: Node | None) -> str:
+    """Whose answers were evaluated, for which images."""
+    if about is None:
+        return "An evaluation that does not say of what."
+    named = {key: of.words() for key, of in about.items()}
+    return (
+        f"Answers of the model {named.get('model', NOTHING)} for the images of the split "
+        f"{named.get('split', NOTHING)} in {named.get('data', NOTHING)}."
     )
 
 

@@ -13,15 +13,16 @@ from glnet.reporting.parsed import read_json as read_facts
 from glnet.training.following.history import read_history
 from glnet.training.following.rounds import Round
 
-CONFIG, FACTS, HISTORY, MODEL, STAGES, REPORT = (
+CONFIG, FACTS, HISTORY, MODEL, STAGES, REPORT, EVALUATION = (
     "config.yaml",
     "run.json",
     "history.csv",
     "model",
     "stages",
     "report",
+    "evaluation",
 )
-"""What lies in the folder of a run."""
+"""What lies in the folder of a run: ``report`` is a user's own, the others are the training's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,8 +122,8 @@ def _training(folder: Path) -> Training:
 
 
 def _evaluated(folder: Path, training: Training | None) -> Evaluated | None:
-    """Of a run, preferably the report with pictures."""
-    places = (
-        [folder / NUMBERS] if training is None else [folder / REPORT / NUMBERS, folder / NUMBERS]
-    )
-    return next((read_evaluation(path) for path in places if path.is_file()), None)
+    """Of a run, what was asked for by name, then the training's own, then its numbers alone."""
+    own = [] if training is None else [folder / REPORT, folder / EVALUATION]
+    places = [*own, folder]
+    found = (place / NUMBERS for place in places)
+    return next((read_evaluation(path) for path in found if path.is_file()), None)

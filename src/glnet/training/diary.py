@@ -36,7 +36,7 @@ FILES = {
     "stages/": "the model after every stage",
     "model/": "the model after the last one",
     "report.json": "its scores on the validation split at full resolution",
-    "report/": "the same as tables, with the worst and best images",
+    "evaluation/": "the same as tables, with the worst and best images",
 }
 
 

@@ -13,7 +13,7 @@ The run folder explains itself::
     stages/<stage>/       the model as far as the stage has trained it
     model/                the model after the last one
     report.json           its scores on the validation split, at full resolution
-    report/               the same as tables, with the worst and best images
+    evaluation/           the same as tables, with the worst and best images
 """
 
 import logging
@@ -184,7 +184,7 @@ def train_and_evaluate(
         kind=config.data.dataset,
         description=config.data.description,
         report=output / "report.json",
-        report_folder=ReportFolder(output / "report", config.follow.pictures),
+        report_folder=ReportFolder(output / "evaluation", config.follow.pictures),
         overwrite=resume,
     )
     explain_scores(output, evaluation.to_dict())
