@@ -90,4 +90,6 @@ def run(options: Namespace) -> int:
         say(score_table(evaluation.to_dict()))
         if evaluation.note is not None:
             say(evaluation.note)
+        if options.report:
+            say(f"the report is in {options.report}; one page: glnet report {options.report}")
     return 0

@@ -218,7 +218,7 @@ def _stages(training: Training) -> Grid:
     ]
     notes = (
         "mIoU in percent on patches and thumbnails of the validation split, as looked at during "
-        "training; scores above are at full resolution.",
+        "training, not at full resolution.",
     )
     return Grid(STAGE_HEAD, tuple(tuple(row) for row in rows), notes=notes)
 
