@@ -351,6 +351,21 @@ def test_a_damaged_configuration_is_named(tmp_path: Path, content: str, message:
         write_report(folder)
 
 
+def test_values_that_refer_to_each_other_are_not_written_out(
+    tmp_path: Path, evaluation: Path
+) -> None:
+    folder = write_run(tmp_path / "run", stages=())
+    doubled = "".join(f"k{k + 1}: &k{k + 1} [*k{k}, *k{k}]\n" for k in range(60))
+    (folder / "config.yaml").write_text(f"k0: &k0 [1]\n{doubled}data: {{folder: *k60}}\n")
+    numbers = json.loads((evaluation / "report.json").read_text())
+    numbers["about"]["turns"] = [[1, 2], "flips"]
+    (evaluation / "report.json").write_text(json.dumps(numbers))
+
+    with pytest.raises(OutputError, match=r"expected a text at data\.folder, got a list"):
+        write_report(folder)
+    assert "turns ..., flips" in Seen(write_report(evaluation)).text
+
+
 def test_a_folder_of_something_else_is_no_run(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

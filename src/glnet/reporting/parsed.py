@@ -10,6 +10,9 @@ import yaml
 
 from glnet.errors import OutputError
 
+MOST_WORDS = 100
+"""Of a list, in words."""
+
 
 @dataclass(frozen=True)
 class Node:
@@ -111,9 +114,9 @@ class Node:
             case bool():
                 return "yes" if self.value else "no"
             case list():
-                return ", ".join(str(of) for of in self.value)
+                return ", ".join(_short(of) for of in self.value[:MOST_WORDS])
             case _:
-                return str(self.value)
+                return _short(self.value)
 
     def leaves(self) -> Iterator[tuple[str, str]]:
         """All values below this one, in words, with the keys that lead to them from the file on."""
@@ -133,6 +136,11 @@ class Node:
         got = {dict: "keys and values", list: "a list", type(None): "nothing"}.get(type(self.value))
         got = got or f"{str(self.value)[:40]!r}"
         return OutputError(f"{self.file}: expected {what} at {self.place or 'the top'}, got {got}")
+
+
+def _short(value: object) -> str:
+    """A plain value in words; of others, which may refer to each other without end, that it is."""
+    return "..." if isinstance(value, list | dict | tuple | set) else str(value)
 
 
 def read_json(path: Path) -> Node:

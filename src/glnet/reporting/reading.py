@@ -24,6 +24,9 @@ CONFIG, FACTS, HISTORY, MODEL, STAGES, REPORT, EVALUATION = (
 )
 """What lies in the folder of a run: ``report`` is a user's own, the others are the training's."""
 
+TEXTS = ("folder", "dataset", "description", "validation")
+"""What a configuration says of its images."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
@@ -106,6 +109,10 @@ def _training(folder: Path) -> Training:
     config = read_yaml(folder / CONFIG)
     if not isinstance(config.value, dict):
         raise OutputError(f"{folder / CONFIG} is no configuration: expected keys and values")
+    if (data := config.get("data")) is not None:
+        for key in TEXTS:
+            if (named := data.get(key)) is not None:
+                named.text()
     history, facts = folder / HISTORY, folder / FACTS
     is_begun = history.is_file()
     written = datetime.fromtimestamp(history.stat().st_mtime, UTC) if is_begun else None

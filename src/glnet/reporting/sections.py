@@ -196,8 +196,8 @@ def _marks(
     """What took part in an answer: aggregation, the loss between maps, what was heard."""
     if architecture is None:
         return (YES if answer == "aggregated" else "", NOTHING, NOTHING, NOTHING)
-    parts = {name: of.value for name, of in architecture.items()}
-    depth, sharing = str(parts.get("sharing_depth", "")), parts.get("sharing")
+    parts = {name: of.words() for name, of in architecture.items()}
+    depth, sharing = parts.get("sharing_depth", ""), parts.get("sharing")
     hears_both = sharing == "bidirectional" and answer in {"global", "aggregated"}
     hears_global = sharing != "none" and answer in {"local", "aggregated"} and not hears_both
     fmreg = ""
