@@ -17,7 +17,9 @@ from glnet.cli.console import (
     say_json,
     share_of,
 )
+from glnet.cli.training_display import TrainingDisplay, epoch_line
 from glnet.evaluation.tables import Table
+from glnet.training.progress import Moment
 
 Captured = pytest.CaptureFixture[str]
 
@@ -217,3 +219,33 @@ def test_letters_that_a_stream_lacks_end_nothing(monkeypatch: pytest.MonkeyPatch
         "------------",
         "Gr??e    1.0",
     ]
+
+
+def test_a_long_epoch_has_a_line_every_minute_and_a_short_one_its_own(
+    capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: clock[0])
+    display = TrainingDisplay()
+
+    for step in range(8):
+        clock[0] = 20.0 * step
+        display.step("local", step, 100)
+        if step == 4:
+            display.epoch(Moment("local", 1, 25, 0.5, None, 80.0, 1920.0))
+    display.close()
+
+    assert capsys.readouterr().err.splitlines() == [
+        "glnet: training: local 3/100, about 32 min 20 s left",
+        "glnet: local: epoch 1 of 25, loss 0.5000, 32 min left",
+        "glnet: training: local 7/100, about 31 min 0 s left",
+    ]
+
+
+def test_the_last_epoch_says_what_the_stage_took() -> None:
+    moment = Moment("refined", 120, 120, 0.1546, 0.696, 5999.0, 0.0)
+
+    line = epoch_line(moment)
+
+    assert line == "refined: epoch 120 of 120, loss 0.1546, validation mIoU 69.6, took 100 min"
+    assert len(f"glnet: {line}") <= WIDTH + 1

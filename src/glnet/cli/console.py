@@ -138,12 +138,12 @@ class ProgressDisplay:
 
     Args:
         title: What is worked on.
-        lines: Whether there are lines where there is no terminal for a bar.
+        every: Seconds between lines where there is no terminal for a bar; a note is one too.
     """
 
-    def __init__(self, title: str, *, lines: bool = True) -> None:
+    def __init__(self, title: str, *, every: float | None = None) -> None:
         self._title = title
-        self._has_lines = lines
+        self._every = SECONDS_BETWEEN_LINES if every is None else every
         self._bar = _bar()
         self._task = TaskID(0)
         if self._bar is not None:
@@ -169,7 +169,7 @@ class ProgressDisplay:
             self._announcement = None
         if self._bar is not None:
             self._draw(self._bar, phase, f"{done}/{total}", share)
-        elif self._has_lines and time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES:
+        elif time.monotonic() - self._last_line >= self._every:
             self._last_line = time.monotonic()
             left = self._time_left(share)
             tail = f"{phase} {done}/{total}{left and f', about {left}'}"
@@ -209,6 +209,7 @@ class ProgressDisplay:
             # Broken between words, at the width that there is.
             self._bar.console.print(f"glnet: {text}", markup=False, highlight=False)
         else:
+            self._last_line = time.monotonic()
             complain(text)
 
     def stop(self) -> None:

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
 
 STAGES = ("coarse", "context", "local", "refined")
 
+SECONDS_BETWEEN_STEPS = 60
+"""Of long epochs, where stderr is no terminal."""
+
 
 class TrainingDisplay:
     """Shows epochs as lines on stderr, and the steps of the running stage as a bar on a terminal.
@@ -33,8 +36,9 @@ class TrainingDisplay:
         if self._is_silent:
             return
         if self._bar is None:
-            # Stages have a line per epoch; what comes before them has none.
-            self._bar = ProgressDisplay("training", lines=stage not in STAGES)
+            # Stages have a line per epoch, too; what comes before them has none.
+            every = SECONDS_BETWEEN_STEPS if stage in STAGES else None
+            self._bar = ProgressDisplay("training", every=every)
         self._bar.advance(stage, done, total)
         if done == total:
             self.close()
