@@ -10,6 +10,8 @@ SOURCE = Path(__file__).parents[1] / "src" / "glnet"
 ORDER = (
     "errors",
     "closing",
+    "wording",
+    "markup",
     "geometry",
     "raster",
     "vector",
@@ -19,6 +21,7 @@ ORDER = (
     "inference",
     "evaluation",
     "training",
+    "reporting",
     "reproduction",
     "demo",
     "cli",
@@ -34,6 +37,7 @@ FORBIDDEN = {
     "inference": {"lightning", "rasterio", "PIL", "matplotlib"},
     "evaluation": {"lightning", "rasterio", "matplotlib"},
     "training": {"rasterio", "PIL"},
+    "reporting": {"lightning", "rasterio", "torch"},
     "reproduction": {"lightning", "rasterio"},
     "cli": {"torch", "rasterio", "PIL", "numpy", "matplotlib"},
 }

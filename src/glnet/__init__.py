@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from glnet.inference.report import SegmentReport as SegmentReport
     from glnet.inference.segment import segment as segment
     from glnet.inference.segment import segment_file as segment_file
+    from glnet.inference.showing import show as show
     from glnet.inference.source import Source as Source
     from glnet.inference.starting import Rules as Rules
     from glnet.inference.streaming import Settings as Settings
@@ -50,6 +51,7 @@ __all__ = [
     "load",
     "segment",
     "segment_file",
+    "show",
     "Settings",
     "Source",
     "Extras",
@@ -79,6 +81,7 @@ _HOMES = {
     "load": ("glnet.model.checkpoint", "load_model"),
     "segment": ("glnet.inference.segment", "segment"),
     "segment_file": ("glnet.inference.segment", "segment_file"),
+    "show": ("glnet.inference.showing", "show"),
     "Settings": ("glnet.inference.streaming", "Settings"),
     "Source": ("glnet.inference.source", "Source"),
     "Extras": ("glnet.inference.jobs", "Extras"),

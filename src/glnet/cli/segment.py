@@ -1,5 +1,6 @@
 """``glnet segment``: label every pixel of images of any size."""
 
+import textwrap
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveInt
 
-from glnet.cli.console import ProgressDisplay, complain, in_binary_units, say, say_json
+from glnet.cli.console import WIDTH, ProgressDisplay, complain, in_binary_units, say, say_json
 from glnet.cli.parsing import UsageError
 from glnet.cli.running import (
     add_everywhere_option,
@@ -19,6 +20,7 @@ from glnet.cli.running import (
     running_settings,
 )
 from glnet.errors import ConfigurationError
+from glnet.wording import listed
 
 if TYPE_CHECKING:
     from glnet.inference.report import SegmentBatch, SegmentFailure, SegmentReport
@@ -285,13 +287,13 @@ def closing_line(report: "SegmentReport") -> str:
         parts.append(f"peak memory {in_binary_units(report.peak_host_bytes)}")
     if report.peak_device_bytes is not None:
         parts.append(f"on the GPU {in_binary_units(report.peak_device_bytes)}")
-    return ", ".join(parts)
+    return listed(parts, WIDTH)
 
 
 def context_line(report: "SegmentReport") -> str:
     """What the global branch saw."""
     thumbnail = "" if report.thumbnail is None else f"; thumbnail of {report.thumbnail}"
-    return f"context: {report.context}{thumbnail}"
+    return textwrap.fill(f"context: {report.context}{thumbnail}", WIDTH, subsequent_indent="  ")
 
 
 def summary(batch: "SegmentBatch") -> str:
