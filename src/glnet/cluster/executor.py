@@ -85,9 +85,13 @@ class ClusterExecutor(Closing):
     Args:
         engine: Where workers run.
         tell: Told in a line when a worker is lost.
+
+    Attributes:
+        workers: What they were when they loaded the model; one that was lost is another process.
     """
 
     def __init__(self, engine: Engine, tell: Callable[[str], None] = lambda _: None) -> None:
+        self.workers: Sequence[Ready] = ()
         self._engine = engine
         self._tell = tell
         self._pool: Pool | None = None
@@ -134,11 +138,12 @@ class ClusterExecutor(Closing):
             self._pool.close()
             self._pool.join()
         given = model if isinstance(model, Model) else str(Path(model).absolute())
-        workers = self._engine.start(given, replace(settings, device=self._engine.device))
-        for _, ready in workers:
-            _require_alike(ready, digest, workers[0][1])
-        self._pool = Pool([hand for hand, _ in workers], self._tell)
-        return LoadedCluster(self._engine, self._pool, workers[0][1].precision)
+        started = self._engine.start(given, replace(settings, device=self._engine.device))
+        self.workers = [ready for _, ready in started]
+        for ready in self.workers:
+            _require_alike(ready, digest, self.workers[0])
+        self._pool = Pool([hand for hand, _ in started], self._tell)
+        return LoadedCluster(self._engine, self._pool, self.workers[0].precision)
 
     @property
     def efforts(self) -> Mapping[str, Effort]:

@@ -123,7 +123,8 @@ class RayEngine:
             scheduling_strategy="SPREAD",
         )
         store = self._store_bytes()
-        return [kind.remote(places.threads, store) for _ in range(self._number)]
+        threads = places.threads
+        return [kind.remote(threads, store, owns_process=True) for _ in range(self._number)]
 
     def put(self, value: Array) -> object:
         """An array for all workers, once in the object store of each machine."""
@@ -246,7 +247,23 @@ def _imported() -> ModuleType:
     import ray  # noqa: PLC0415 - an extra
     import ray.exceptions  # noqa: PLC0415
 
+    _silence(ray)
     return ray
+
+
+def _silence(ray: ModuleType) -> None:
+    """Keep Ray from printing of lost workers onto stdout, where results go; no setting does.
+
+    The pool tells of them, on stderr.
+    """
+    inside = getattr(ray, "_private", None)
+    of_driver = getattr(inside, "worker", None)
+    if hasattr(of_driver, "print_to_stdstream"):
+        of_driver.print_to_stdstream = _say_nothing
+
+
+def _say_nothing(*_: object, **__: object) -> None:
+    """Nothing."""
 
 
 def _connect(ray: ModuleType, address: str, places: Places) -> None:
