@@ -258,7 +258,7 @@ def _silence(ray: ModuleType) -> None:
     """
     inside = getattr(ray, "_private", None)
     of_driver = getattr(inside, "worker", None)
-    if hasattr(of_driver, "print_to_stdstream"):
+    if of_driver is not None and hasattr(of_driver, "print_to_stdstream"):
         of_driver.print_to_stdstream = _say_nothing
 
 
