@@ -37,6 +37,9 @@ STORE_BYTES = 200 << 20
 OFTEN = "from glnet.inference import journal as j; j.SECONDS_BETWEEN_NOTES = 0.2; j.PAUSE_SHARE = 1"
 LEAST_SIDE = 500
 
+SECONDS_BETWEEN_KILLS = (1.0, 20.0)
+"""At random; none before there are workers."""
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -124,8 +127,8 @@ class Trials:
         while kills < self._kills:
             run = self._start(["--ray", self._cluster.address, "--workers", "4"])
             while run.poll() is None:
-                self._wait(run, self._chance.uniform(1, self._seconds / 2))
-                if run.poll() is None and kills < self._kills:
+                self._wait(run, self._chance.uniform(*SECONDS_BETWEEN_KILLS))
+                if run.poll() is None and kills < self._kills and self._workers():
                     kills += kill()
             assert run.returncode == 0, name
             runs += 1
@@ -140,8 +143,10 @@ class Trials:
         while kills < self._kills:
             while True:
                 run = self._start(words)
+                while kills < self._kills and run.poll() is None and not self._workers():
+                    self._wait(run, 0.5)
                 if kills < self._kills:
-                    self._wait(run, self._chance.uniform(self._seconds / 3, self._seconds))
+                    self._wait(run, self._chance.uniform(*SECONDS_BETWEEN_KILLS))
                 if kills < self._kills and run.poll() is None:
                     run.send_signal(signal.SIGKILL)
                     kills += 1
@@ -176,8 +181,8 @@ class Trials:
             if node != self._cluster.head_node
         }
 
-    def _kill_worker(self) -> bool:
-        """Kill one worker of ours; False where there is none now."""
+    def _workers(self) -> list[int]:
+        """The processes of our workers, as far as they are there now."""
         raylets, found = self._raylets(), []
         for process in Path("/proc").glob("[0-9]*"):
             try:
@@ -187,9 +192,14 @@ class Trials:
                 continue
             if words.startswith(b"ray::Worker") and parent in raylets:
                 found.append(int(process.name))
-        if not found:
+        return sorted(found)
+
+    def _kill_worker(self) -> bool:
+        """Kill one worker; False where there is none any more."""
+        try:
+            os.kill(self._chance.choice(self._workers()), signal.SIGKILL)
+        except (IndexError, ProcessLookupError):
             return False
-        os.kill(self._chance.choice(found), signal.SIGKILL)
         return True
 
     def _kill_node(self) -> bool:

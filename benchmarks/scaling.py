@@ -1,6 +1,6 @@
 """What a Ray cluster costs and brings: overhead, efficiency, bytes moved, memory, and a model.
 
-    python -m benchmarks.scaling [--side 4000] [--rounds 3]
+    python -m benchmarks.scaling [--side 2400] [--rounds 2]
 
 Runs one after another, interleaved, each in a process of its own with one thread: in one process,
 and with 1, 2 and 4 workers on a local Ray. What is compared is the time from opening an image to
@@ -22,20 +22,19 @@ from typing import Any
 
 import torch
 
-from benchmarks.any_size import Watch, draw_scene, own_bytes
-from benchmarks.cluster_kills import model
+from benchmarks.any_size import CLASSES, Watch, draw_scene, own_bytes
 from benchmarks.common import ask, heading, natural, paragraph, ratios, spread, table, write_result
 from glnet.cluster.connecting import on_ray
 from glnet.cluster.pieces import bytes_of
 from glnet.cluster.pool import Pool
-from glnet.inference.regions import RegionRule
-from glnet.inference.segment import segment_file
+from glnet.inference.segment import segment_files
 from glnet.inference.settings import Settings
 from glnet.inference.starting import Rules
-from glnet.model.checkpoint import save_model
+from glnet.model.checkpoint import Model, new_model, save_model
+from glnet.model.config import Architecture, Framing, ModelConfig
 
-WAYS = {"whole": RegionRule("whole"), "region": RegionRule("region", 1000)}
-"""Groups of one large unit; units of up to 64 patches, each seen by one worker."""
+WAYS = ("one scene", "four scenes")
+"""One in groups of patches; as many pixels in scenes that are each seen by one worker."""
 
 WORKERS = (0, 1, 2, 4)
 
@@ -47,8 +46,8 @@ MARK = "GLNET_BENCHMARK"
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--side", type=natural, default=4000)
-    parser.add_argument("--rounds", type=natural, default=3)
+    parser.add_argument("--side", type=natural, default=2400)
+    parser.add_argument("--rounds", type=natural, default=2)
     parser.add_argument("--case", nargs=4, help=argparse.SUPPRESS)
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -56,19 +55,31 @@ def main() -> None:
         _case(*options.case)
         return
     with tempfile.TemporaryDirectory() as folder:
-        save_model(model(), Path(folder) / "model")
-        draw_scene(Path(folder) / "warm.tif", 1100)
-        for side in (options.side // 2, options.side):
-            draw_scene(Path(folder) / f"{side}.tif", side)
+        save_model(small_model(), Path(folder) / "model")
+        draw_scene(Path(folder) / "warm.tif", 600)
+        half = options.side // 2
+        draw_scene(Path(folder) / f"{half}.tif", half)
+        draw_scene(Path(folder) / f"{options.side}.tif", options.side)
         found = [
             _asked(folder, options.side, way, workers)
             for _ in range(options.rounds)
             for way in WAYS
             for workers in WORKERS
         ]
-        half = options.side // 2
-        found += [_asked(folder, half, way, workers) for way in WAYS for workers in (0, 2)]
+        found += [_asked(folder, half, WAYS[0], workers) for workers in (0, 2)]
     write_result("scaling", _report(options, found))
+
+
+def small_model() -> Model:
+    """Untrained."""
+    torch.manual_seed(0)
+    return new_model(
+        ModelConfig(
+            classes=CLASSES,
+            architecture=Architecture(backbone="resnet18", fpn_width=32, refined_width=16),
+            framing=Framing(patch_size=256, thumbnail_size=256, overlap=32),
+        )
+    )
 
 
 def _asked(folder: str, side: int, way: str, workers: int) -> dict[str, float]:
@@ -114,17 +125,30 @@ class Workers(threading.Thread):
 
 
 def _workers() -> list[Path]:
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            is_one = (process / "cmdline").read_bytes().startswith(b"ray::Worker")
-            words = (process / "environ").read_bytes()
-        except OSError:
-            continue
-        # Of this process, not of another benchmark.
-        if is_one and f"{MARK}={os.getpid()}".encode() in words:
-            found.append(process)
-    return found
+    return [of for of in _started() if _read(of / "cmdline").startswith(b"ray::Worker")]
+
+
+def _started() -> list[Path]:
+    """Processes that this one has started: workers, and Ray's own."""
+    mark, own = f"{MARK}={os.getpid()}\0".encode(), str(os.getpid())
+    processes = (of for of in Path("/proc").glob("[0-9]*") if of.name != own)
+    return [of for of in processes if mark in _read(of / "environ")]
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError:
+        return b""
+
+
+def _cpu_of_started() -> float:
+    """Seconds of the CPU that they have taken."""
+    ticks = 0
+    for process in _started():
+        words = _read(process / "stat").rpartition(b")")[2].split()
+        ticks += sum(map(int, words[11:13]))
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def _own_bytes(process: Path) -> int:
@@ -139,30 +163,39 @@ def _case(folder: str, side: str, way: str, workers: str) -> None:
     os.environ[MARK] = str(os.getpid())
     os.sched_setaffinity(0, CORES[: min(2, max(1, int(workers)))])
     place, moved = Path(folder), Moved()
-    how = Settings(regions=WAYS[way])
     with ExitStack() as stack:
         executor = None
         if int(workers):
             executor = stack.enter_context(on_ray("local", workers=int(workers)))
 
-        def run(image: str) -> tuple[float, float]:
-            began = time.process_time()
-            report = segment_file(
-                place / image,
-                place / "out.tif",
+        def run(images: Sequence[Path]) -> tuple[float, float]:
+            began, spent = time.perf_counter(), time.process_time()
+            batch = segment_files(
+                images,
+                place / "out",
                 place / "model",
-                how,
+                Settings(),
                 rules=Rules(overwrite=True),
                 executor=executor,
             )
-            return report.seconds, time.process_time() - began
+            assert len(batch.reports) == len(images)
+            return time.perf_counter() - began, time.process_time() - spent
 
-        run("warm.tif")
+        (place / "out").mkdir(exist_ok=True)
+        images = [place / f"{side}.tif"]
+        if way == "four scenes":
+            images = [place / f"{name}.tif" for name in "abcd"]
+            for image in images:
+                if not image.exists():
+                    image.symlink_to(place / f"{int(side) // 2}.tif")
+        run([place / "warm.tif"])
         moved.found = moved.sent = 0
         before, watch, watched = own_bytes(), Watch(), Workers()
         watch.start()
         watched.start()
-        seconds, cpu = run(f"{side}.tif")
+        elsewhere = _cpu_of_started()
+        seconds, cpu = run(images)
+        elsewhere = _cpu_of_started() - elsewhere
         for of in (watch, watched):
             of.ends.set()
             of.join()
@@ -173,6 +206,7 @@ def _case(folder: str, side: str, way: str, workers: str) -> None:
             "workers": int(workers),
             "seconds": seconds,
             "driver_cpu": cpu,
+            "other_cpu": elsewhere,
             "worker_seconds": sum(of.seconds for of in efforts),
             "found": moved.found,
             "sent": moved.sent,
@@ -191,7 +225,7 @@ def _of(found: Sequence[Case], way: str, workers: int, side: int) -> list[Case]:
 
 
 def _times(found: Sequence[Case], side: int) -> list[list[str]]:
-    rows = []
+    rows, plain = [], list[float]()
     for way in WAYS:
         seconds = {
             workers: [of["seconds"] for of in _of(found, way, workers, side)] for workers in WORKERS
@@ -200,68 +234,71 @@ def _times(found: Sequence[Case], side: int) -> list[list[str]]:
             name = f"{workers} workers" if workers else "one process"
             overhead = spread(ratios(own, seconds[0])) if workers == 1 else ""
             speedup = spread(ratios(seconds[1], own)) if workers > 1 else ""
-            rows.append([way, name, spread(own, 1), overhead, speedup])
+            cpu = [of["driver_cpu"] + of["other_cpu"] for of in _of(found, way, workers, side)]
+            plain = plain if workers else cpu
+            rows.append([way, name, spread(own, 1), overhead, speedup, spread(ratios(cpu, plain))])
     return rows
 
 
-def _costs(found: Sequence[Case], sides: Sequence[int]) -> list[list[str]]:
+def _costs(found: Sequence[Case], side: int) -> list[list[str]]:
     rows = []
-    for way in WAYS:
-        for side in sides:
-            plain, two, pixels = (
-                _of(found, way, 0, side)[0],
-                _of(found, way, 2, side)[0],
-                side**2 / 1e6,
-            )
-            rows.append(
-                [
-                    way,
-                    f"{side}x{side}",
-                    f"{two['found'] / 2**20 / pixels:.2f}",
-                    f"{two['sent'] / 2**20 / pixels:.2f}",
-                    f"{two['driver_mib']:.0f}",
-                    f"{plain['driver_mib']:.0f}",
-                    f"{two['worker_mib']:.0f}",
-                    f"{two['worker_seconds'] / pixels:.3f}",
-                    f"{two['driver_cpu'] / pixels:.4f}",
-                    f"{plain['driver_cpu'] / pixels:.3f}",
-                ]
-            )
+    for way, own in ((WAYS[0], side // 2), (WAYS[0], side), (WAYS[1], side)):
+        plain, two = _of(found, way, 0, own)[0], _of(found, way, 2, own)[0]
+        pixels = own**2 / 1e6
+        rows.append(
+            [
+                way,
+                f"{pixels:.1f}",
+                f"{two['found'] / 2**20 / pixels:.2f}",
+                f"{two['sent'] / 2**20 / pixels:.2f}",
+                f"{two['driver_mib']:.0f}",
+                f"{plain['driver_mib']:.0f}",
+                f"{two['worker_mib']:.0f}",
+                f"{two['other_cpu'] / pixels:.3f}",
+                f"{two['driver_cpu'] / pixels:.3f}",
+                f"{plain['driver_cpu'] / pixels:.3f}",
+            ]
+        )
     return rows
 
 
 def _report(options: argparse.Namespace, found: Sequence[Case]) -> str:
     text = paragraph(
-        f"""test_resnet, pyramid 32/16, patches of 256 px, 3 classes, 4 patches at once, not
-        trained; a drawn scene of {options.side} px a side. ``whole`` is one unit in groups of 16
-        patches, ``region`` regions of 1000 px, each seen by one worker. Seconds are from opening
-        the image to the labels on disk, processes and the model being there; medians (range) of
+        f"""resnet18, pyramid 32/16, patches of 256 px, 3 classes, 4 patches at once, not trained;
+        a drawn scene of {options.side} px a side in groups of 16 patches, or four of half the side,
+        each of which one worker sees. Seconds are from opening the first image to the last labels
+        on disk, workers being there, the loading of the model included; medians (range) of
         {options.rounds} rounds, in turn. One process, and one worker with its driver, are held to
         one core, more workers with their driver to two. Other work shared the cores all the while.
         Ratios are taken round by round: overhead is one worker's seconds over those of one
-        process, speedup one worker's seconds over those of more."""
+        process, speedup one worker's seconds over those of more. Both hang on what else the cores
+        did at that moment; the CPU's seconds of the driver, the workers and Ray's own processes,
+        over those of one process, hardly."""
     )
     more = paragraph(
         """Two workers. Found and sent are the arrays that leave and enter the pool; what workers
         read of the image is not in it. Memory is the most that was held of a process's own: of the
         driver, and of the one process, above what it held once all was ready; of a worker in all
-        (Python and torch included). Seconds per megapixel are those of all workers' work, and the
-        CPU's of the driver and of the one process."""
+        (Python and torch included). Seconds per megapixel are the CPU's: of the workers and Ray's
+        own processes, of the driver, and of one process."""
     )
-    first = table(("way", "who", "seconds", "overhead", "speedup"), _times(found, options.side))
+    first = table(
+        ("way", "who", "seconds", "overhead", "speedup", "CPU over one process"),
+        _times(found, options.side),
+    )
     columns = (
         "way",
-        "image",
+        "megapixels",
         "found MiB/MP",
         "sent MiB/MP",
         "driver MiB",
         "one process MiB",
         "worker MiB",
-        "worker s/MP",
+        "workers' CPU s/MP",
         "driver CPU s/MP",
         "one process CPU s/MP",
     )
-    second = table(columns, _costs(found, (options.side // 2, options.side)))
+    second = table(columns, _costs(found, options.side))
     heads = heading("On a Ray cluster", ("torch", "ray"))
     return f"{heads}\n{text}\n\n{first}\n\n{more}\n\n{second}\n"
 

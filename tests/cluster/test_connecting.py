@@ -80,6 +80,41 @@ def test_there_are_as_many_workers_as_there_is_room_for(monkeypatch: pytest.Monk
         _room(monkeypatch, Places(gpus=2), *nodes)
 
 
+class _Ray:
+    """As much of Ray as is asked to connect."""
+
+    class exceptions:  # noqa: N801
+        RayError = KeyError
+
+    def __init__(self, *answers: Exception | None) -> None:
+        self._answers = list(answers)
+        self.addresses: list[object] = []
+
+    def init(self, *, address: str, **_: object) -> None:
+        self.addresses.append(address)
+        answer = self._answers.pop(0)
+        if answer is not None:
+            raise answer
+
+
+def _connected(ray: _Ray, address: str) -> list[object]:
+    ray_engine._connect(ray, address, Places())  # type: ignore[arg-type]
+    return ray.addresses
+
+
+def test_auto_is_the_running_cluster_else_one_of_this_machine() -> None:
+    assert _connected(_Ray(None), "auto") == ["auto"]
+    assert _connected(_Ray(ConnectionError("none"), None), "auto") == ["auto", "local"]
+    assert _connected(_Ray(None), "local") == ["local"]
+
+
+def test_another_ray_or_python_is_told_in_one_line() -> None:
+    words = "Version mismatch: The cluster was started with:\n  Ray: 2.1\n  Python: 3.10"
+
+    with pytest.raises(ClusterError, match=r"Version mismatch: .* Ray: 2.1 Python: 3.10$"):
+        _connected(_Ray(RuntimeError(words)), "auto")
+
+
 @pytest.mark.parametrize(
     ("words", "expected"),
     [

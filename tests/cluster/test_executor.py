@@ -12,7 +12,7 @@ import pytest
 
 from glnet.cluster import pool, worker
 from glnet.cluster.executor import ClusterExecutor
-from glnet.cluster.pieces import Ready, Scene
+from glnet.cluster.pieces import Failure, Ready, Scene
 from glnet.errors import (
     CheckpointError,
     ClusterError,
@@ -245,6 +245,31 @@ class _Diary(Unwatched):
         self.finished.add(report.image)
 
 
+def test_an_interruption_ends_all_images_and_leaves_no_result(tmp_path: Path) -> None:
+    images = [
+        write_tiff(tmp_path / f"{k}.tif", np.moveaxis(picture(200, 190, seed=k), 2, 0))
+        for k in range(4)
+    ]
+
+    with fake_executor(2) as executor, pytest.raises(KeyboardInterrupt):
+        segment_files(
+            images,
+            tmp_path / "out",
+            tiny_model(),
+            Settings(),
+            watcher=_Impatient(),
+            executor=executor,
+        )
+
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+class _Impatient(Unwatched):
+    def advances(self, _: str, done: int, __: int) -> None:
+        if done > 10:
+            raise KeyboardInterrupt
+
+
 def test_an_array_is_sent_to_the_workers() -> None:
     pixels = picture(150, 130)
 
@@ -342,6 +367,14 @@ def test_what_a_worker_refuses_is_refused_here(image: Path, tmp_path: Path) -> N
     _refused(InputMismatchError, "5 bands, the model takes 3", fake_executor(), four, *of)
     _refused(RasterError, "damaged", fake_executor(), damaged, *of)
     _refused(CheckpointError, "nowhere", fake_executor(), image, of[0], tmp_path / "nowhere")
+
+
+def test_a_model_that_a_worker_cannot_see_is_refused_with_its_host(tmp_path: Path) -> None:
+    found = worker.Worker(1).load(str(tmp_path / "nowhere"), Settings())
+
+    assert isinstance(found, Failure)
+    assert isinstance(found.error, CheckpointError)
+    assert re.match(r"the worker on .+: .*nowhere", found.text)
 
 
 def test_a_device_that_workers_do_not_have_is_refused(image: Path, tmp_path: Path) -> None:

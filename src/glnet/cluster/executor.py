@@ -109,6 +109,11 @@ class ClusterExecutor(Closing):
         while self._pool is not None and not self._pool.is_hungry:
             pause.wait(TICK_S)
 
+    def interrupt(self) -> None:
+        """Tell who waits for workers that they will not answer; until a model is loaded again."""
+        if self._pool is not None:
+            self._pool.close()
+
     def here(self, settings: Settings) -> Settings:
         """The settings for what is left to this process.
 
@@ -134,8 +139,8 @@ class ClusterExecutor(Closing):
             ClusterError: If workers differ from this process, or from each other.
             GLNetError: If one of them cannot load it.
         """
+        self.interrupt()
         if self._pool is not None:
-            self._pool.close()
             self._pool.join()
         given = model if isinstance(model, Model) else str(Path(model).absolute())
         started = self._engine.start(given, replace(settings, device=self._engine.device))
@@ -157,8 +162,7 @@ class ClusterExecutor(Closing):
 
     def close(self) -> None:
         """Have no workers any more; closing twice does nothing."""
-        if self._pool is not None:
-            self._pool.close()
+        self.interrupt()
         self._engine.dismiss()
         if self._pool is not None:
             self._pool.join()

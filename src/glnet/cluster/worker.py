@@ -95,7 +95,7 @@ class Worker:
                 self._predictor.settings.precision,
             )
         except GLNetError as error:
-            return _failure(error)
+            return Failure(type(error).__name__, f"the worker on {socket.gethostname()}: {error}")
 
     def call(
         self, method: Method, scene: Scene, pixels: Array | None, *words: object
