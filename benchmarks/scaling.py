@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,18 +28,32 @@ from benchmarks.common import ask, heading, natural, paragraph, ratios, spread, 
 from glnet.cluster.connecting import on_ray
 from glnet.cluster.pieces import bytes_of
 from glnet.cluster.pool import Pool
+from glnet.data import ClassInfo
+from glnet.geometry import Size
+from glnet.inference.groups import groups_of
 from glnet.inference.segment import segment_files
 from glnet.inference.settings import Settings
 from glnet.inference.starting import Rules
+from glnet.model.answers import Answer
 from glnet.model.checkpoint import Model, new_model, save_model
 from glnet.model.config import Architecture, Framing, ModelConfig
+from glnet.model.exchange import Exchange, GroupSums, PatchIndex
+from glnet.model.features import BranchFeatures
+from glnet.model.forms import PlainForm
+
+Case = Mapping[str, Any]
+"""What was measured of one run."""
 
 WAYS = ("one scene", "four scenes")
 """One in groups of patches; as many pixels in scenes that are each seen by one worker."""
 
-WORKERS = (0, 1, 2, 4)
+WORKERS = (0, 2, 1, 4)
 
 CORES = sorted(os.sched_getaffinity(0))
+
+PAPER_SIDES = (2448, 5000, 10_000, 20_000)
+
+META = torch.device("meta")
 
 MARK = "GLNET_BENCHMARK"
 """In the environment of processes that a case has started."""
@@ -60,14 +75,13 @@ def main() -> None:
         half = options.side // 2
         draw_scene(Path(folder) / f"{half}.tif", half)
         draw_scene(Path(folder) / f"{options.side}.tif", options.side)
-        found = [
-            _asked(folder, options.side, way, workers)
-            for _ in range(options.rounds)
-            for way in WAYS
-            for workers in WORKERS
-        ]
-        found += [_asked(folder, half, WAYS[0], workers) for workers in (0, 2)]
-    write_result("scaling", _report(options, found))
+        found: list[Case] = []
+        sizes = [(options.side, way, workers) for workers in WORKERS for way in WAYS]
+        sizes += [(half, WAYS[0], workers) for workers in (0, 2)]
+        for _ in range(options.rounds):
+            for side, way, workers in sizes:
+                found.append(_asked(folder, side, way, workers))
+                write_result("scaling", _report(options, found))  # A stop loses one run.
 
 
 def small_model() -> Model:
@@ -216,7 +230,46 @@ def _case(folder: str, side: str, way: str, workers: str) -> None:
         print(json.dumps(values))
 
 
-Case = Mapping[str, Any]
+@cache
+def _paper() -> list[list[str]]:
+    """What the paper's network, ResNet-50 with 7 classes, sends of images, by the shapes alone."""
+    classes = tuple(ClassInfo(f"class {k}", (k, k, k)) for k in range(7))
+    config = ModelConfig(classes=classes, architecture=Architecture(), framing=Framing())
+    form, framing, rows = PlainForm(new_model(config).network, META), config.framing, []
+    seen = torch.empty(1, 3, framing.thumbnail_size, framing.thumbnail_size, device=META)
+    patch = torch.empty(1, 3, framing.patch_size, framing.patch_size, device=META)
+    with torch.inference_mode():
+        whole = form.see_whole(seen, [])
+        for side in PAPER_SIDES:
+            grid, mebipixels = framing.grid(Size(side, side)), side**2 / 1e6 * 2**20
+            exchange = Exchange(grid, framing.sampling)
+            output = form.see_patches(patch, whole, exchange, [(0, 0)], [Answer.AGGREGATED])
+            scores = 4 * output.scores[Answer.AGGREGATED].numel() * len(grid)
+            groups = [
+                _bytes_of_group(exchange, whole.features, output.features, of)
+                for of in (grid.places[group.start : group.stop] for group in groups_of(len(grid)))
+            ]
+            rows.append(
+                [
+                    f"{side}x{side}",
+                    str(len(grid)),
+                    f"{scores / mebipixels:.2f}",
+                    f"{sum(groups) / mebipixels:.2f}",
+                    f"{max(groups) / 2**20:.1f}",
+                ]
+            )
+    return rows
+
+
+def _bytes_of_group(
+    exchange: Exchange,
+    like: BranchFeatures,
+    features: BranchFeatures,
+    places: Sequence[PatchIndex],
+) -> int:
+    sums = GroupSums(exchange, like, places)
+    sums.add(features, places[:1])
+    return sum(of.canvas.nbytes + of.reach.nbytes for of in sums.summed.maps)
 
 
 def _of(found: Sequence[Case], way: str, workers: int, side: int) -> list[Case]:
@@ -231,18 +284,28 @@ def _times(found: Sequence[Case], side: int) -> list[list[str]]:
             workers: [of["seconds"] for of in _of(found, way, workers, side)] for workers in WORKERS
         }
         for workers, own in seconds.items():
+            if not own:
+                continue
             name = f"{workers} workers" if workers else "one process"
-            overhead = spread(ratios(own, seconds[0])) if workers == 1 else ""
-            speedup = spread(ratios(seconds[1], own)) if workers > 1 else ""
+            overhead = _spread_ratios(own, seconds[0]) if workers == 1 else ""
+            speedup = _spread_ratios(seconds[1], own) if workers > 1 else ""
             cpu = [of["driver_cpu"] + of["other_cpu"] for of in _of(found, way, workers, side)]
             plain = plain if workers else cpu
-            rows.append([way, name, spread(own, 1), overhead, speedup, spread(ratios(cpu, plain))])
+            rows.append([way, name, spread(own, 1), overhead, speedup, _spread_ratios(cpu, plain)])
     return rows
+
+
+def _spread_ratios(ours: Sequence[float], theirs: Sequence[float]) -> str:
+    """Of as many rounds as both have."""
+    rounds = min(len(ours), len(theirs))
+    return spread(ratios(ours[:rounds], theirs[:rounds])) if rounds else ""
 
 
 def _costs(found: Sequence[Case], side: int) -> list[list[str]]:
     rows = []
     for way, own in ((WAYS[0], side // 2), (WAYS[0], side), (WAYS[1], side)):
+        if not (_of(found, way, 0, own) and _of(found, way, 2, own)):
+            continue
         plain, two = _of(found, way, 0, own)[0], _of(found, way, 2, own)[0]
         pixels = own**2 / 1e6
         rows.append(
@@ -299,8 +362,17 @@ def _report(options: argparse.Namespace, found: Sequence[Case]) -> str:
         "one process CPU s/MP",
     )
     second = table(columns, _costs(found, options.side))
+    last = paragraph(
+        """The paper's network (ResNet-50, 7 classes, patches of 500 px), by the shapes of its maps:
+        what workers find of one image, in MiB per megapixel. Scores travel always; sums where the
+        image is given out in groups, that is over 64 patches."""
+    )
+    third = table(
+        ("image", "patches", "scores MiB/MP", "sums MiB/MP", "largest group, MiB"), _paper()
+    )
     heads = heading("On a Ray cluster", ("torch", "ray"))
-    return f"{heads}\n{text}\n\n{first}\n\n{more}\n\n{second}\n"
+    parts = (heads.rstrip(), text, first, more, second, last, third)
+    return "\n\n".join(parts) + "\n"
 
 
 if __name__ == "__main__":
