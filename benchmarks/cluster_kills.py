@@ -108,11 +108,11 @@ class Trials:
     def rows(self) -> Iterator[list[object]]:
         """What is tried, seconds, runs, kills, results, those with the same bytes."""
         yield self._row("plain command, 1 thread", [])
-        for workers in (1, 2, 4):
-            yield self._row(f"{workers} workers", ["--ray", self._cluster.address], workers)
-        for what, kill in (("workers", self._kill_worker), ("nodes", self._kill_node)):
-            yield self._killed(f"4 workers, {what} killed", kill)
+        yield self._killed("4 workers, workers killed", self._kill_worker)
         yield self._driver_killed()
+        yield self._killed("4 workers, nodes killed", self._kill_node)
+        for workers in (4, 2, 1):
+            yield self._row(f"{workers} workers", ["--ray", self._cluster.address], workers)
 
     def _row(self, name: str, words: list[str], workers: int | None = None) -> list[object]:
         words = words if workers is None else [*words, "--workers", str(workers)]

@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Protocol
 
 from glnet.cluster.pieces import Array, Failure, Method, Ready, Scene
-from glnet.cluster.pool import TICK_S, Hand, LostError
+from glnet.cluster.pool import MOST_TRIES, TICK_S, Hand, LostError
 from glnet.cluster.worker import Worker
 from glnet.errors import ClusterError, ConfigurationError
 from glnet.inference.settings import Settings
@@ -197,15 +197,26 @@ class _Actor:
         self._ray = ray
         self._actor = actor
 
-    def loaded(self, answer: Ready | Failure) -> Ready:
-        """What it is, or what it raised.
+    def loaded(self, ref: object) -> Ready:
+        """What it is, once it has loaded the model; asked again where it is lost meanwhile.
 
         Raises:
             GLNetError: If it raised one.
+            RayError: If it is lost each time.
         """
-        if isinstance(answer, Failure):
-            raise answer.error
-        self.name = f"{self.name}, {answer.host}"
+        ray = self._ray
+        for tried in range(1, MOST_TRIES + 1):
+            try:
+                answer: Ready | Failure = ray.get(ref)
+            except ray.exceptions.RayActorError:
+                if tried == MOST_TRIES:
+                    raise
+                ref = self.loading()
+                continue
+            if isinstance(answer, Failure):
+                raise answer.error
+            self.name = f"{self.name}, {answer.host}"
+            break
         return answer
 
     def call(self, method: Method, scene: Scene, words: Sequence[object]) -> object:
