@@ -204,20 +204,23 @@ class _Actor:
             GLNetError: If it raised one.
             RayError: If it is lost each time.
         """
+        answer = self._answer(ref)
+        if isinstance(answer, Failure):
+            raise answer.error
+        self.name = f"{self.name}, {answer.host}"
+        return answer
+
+    def _answer(self, ref: object) -> Ready | Failure:
         ray = self._ray
-        for tried in range(1, MOST_TRIES + 1):
+        for _ in range(MOST_TRIES - 1):
             try:
                 answer: Ready | Failure = ray.get(ref)
             except ray.exceptions.RayActorError:
-                if tried == MOST_TRIES:
-                    raise
                 ref = self.loading()
-                continue
-            if isinstance(answer, Failure):
-                raise answer.error
-            self.name = f"{self.name}, {answer.host}"
-            break
-        return answer
+            else:
+                return answer
+        last: Ready | Failure = ray.get(ref)
+        return last
 
     def call(self, method: Method, scene: Scene, words: Sequence[object]) -> object:
         """Ask, and wait for the answer.
