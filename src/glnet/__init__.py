@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from glnet.errors import (
     CheckpointError,
+    ClusterError,
     ConfigurationError,
     DatasetError,
     GeometryError,
@@ -27,6 +28,7 @@ from glnet.errors import (
 )
 
 if TYPE_CHECKING:
+    from glnet.cluster.connecting import on_ray as on_ray
     from glnet.data.check import check_dataset as check_dataset
     from glnet.data.items import from_items as from_items
     from glnet.data.opening import open_dataset as open_dataset
@@ -57,6 +59,7 @@ __all__ = [
     "Extras",
     "Rules",
     "SegmentReport",
+    "on_ray",
     "from_network",
     "Model",
     "open_raster",
@@ -73,11 +76,13 @@ __all__ = [
     "ConfigurationError",
     "TrainingError",
     "CheckpointError",
+    "ClusterError",
     "InputMismatchError",
     "__version__",
 ]
 
 _HOMES = {
+    "on_ray": ("glnet.cluster.connecting", "on_ray"),
     "load": ("glnet.model.checkpoint", "load_model"),
     "segment": ("glnet.inference.segment", "segment"),
     "segment_file": ("glnet.inference.segment", "segment_file"),

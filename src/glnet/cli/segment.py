@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveInt
 
+from glnet.cli.cluster import add_cluster_options, effort_lines, efforts_of, executor_of
 from glnet.cli.console import WIDTH, ProgressDisplay, complain, in_binary_units, say, say_json
 from glnet.cli.parsing import UsageError
 from glnet.cli.running import (
@@ -64,6 +65,7 @@ def build_parser() -> ArgumentParser:
     add_running_options(parser, precision="auto")
     add_refining_option(parser)
     add_memory_options(parser)
+    add_cluster_options(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace results that exist")
     parser.add_argument(
         "--resume",
@@ -182,7 +184,7 @@ def run(options: Namespace) -> int:
         blending=blending,
         scratch=None if options.scratch is None else Path(options.scratch),
     )
-    with closing(_Display(is_quiet=options.json)) as display:
+    with executor_of(options) as executor, closing(_Display(is_quiet=options.json)) as display:
         batch = segment_files(
             images,
             options.output,
@@ -206,10 +208,14 @@ def run(options: Namespace) -> int:
             ),
             rules=Rules(overwrite=options.overwrite, resume=options.resume),
             watcher=display,
+            executor=executor,
         )
     if options.json:
-        say_json(batch.to_dict())
-    elif len(images) > 1:
+        say_json(batch.to_dict() | ({} if executor is None else efforts_of(executor)))
+        return 1 if batch.failures else 0
+    if executor is not None:
+        say("\n".join(effort_lines(executor)))
+    if len(images) > 1:
         say(summary(batch))
     return 1 if batch.failures else 0
 
