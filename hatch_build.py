@@ -21,6 +21,6 @@ class PageHook(BuildHookInterface):  # type: ignore[type-arg]
             return
         npm = shutil.which("npm")
         steps = [] if npm is None else [[npm, *words] for words in STEPS]
-        is_built = all(subprocess.run(step, cwd=page, check=False).returncode == 0 for step in steps)
-        if not steps or not is_built:
+        done = [subprocess.run(step, cwd=page, check=False).returncode for step in steps]
+        if not done or any(done):
             self.app.display_warning("glnet view will have no page: npm was missing or has failed")

@@ -41,7 +41,7 @@ def test_the_printed_address_becomes_a_cookie_that_no_script_reads(client: Clien
 def test_without_the_token_nothing_is_answered(
     path: str, headers: dict[str, str | None], client: Client
 ) -> None:
-    answer = client.ask(path, **headers)
+    answer = client.ask(path, "GET", **headers)
 
     assert answer.status == 401
     assert b"token" in answer.body
