@@ -294,8 +294,8 @@ async function start() {
     const listed = await api.images();
     ({ images, run, job } = listed);
     running.draw(job);
-    const first = job?.image ?? view.image;
-    await go(view.image < images.length && location.hash ? view.image : first ?? 0, view);
+    const isNamed = location.hash && view.image < images.length;
+    await go(isNamed ? view.image : job?.image ?? 0, isNamed ? view : null);
   } catch (error) {
     tell(error.message, false);
   }

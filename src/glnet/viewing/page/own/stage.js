@@ -28,6 +28,10 @@ export class Stage {
     this.viewer.innerTracker.keyHandler = null; // Keys are ours, see keys.js.
     this.viewer.innerTracker.keyDownHandler = null;
     const redraw = () => this.moved();
+    this.isMoving = false;
+    this.viewer.addHandler("animation-start", () => { this.isMoving = true; this.#busy(); });
+    this.viewer.addHandler("animation-finish", () => { this.isMoving = false; this.#busy(); });
+    this.viewer.world.addHandler("remove-item", () => this.#busy());
     for (const event of ["animation", "animation-finish", "resize", "open"]) this.viewer.addHandler(event, redraw);
     this.viewer.addHandler("canvas-click", (event) => {
       if (event.quick && this.image) this.told.clicked(this.pixelAt(event.position));
@@ -74,6 +78,8 @@ export class Stage {
       opacity: isFirst ? at.opacity : 0,
       preload: true,
       success: ({ item }) => {
+        item.addHandler("fully-loaded-change", () => this.#busy());
+        this.#busy();
         if (this.image !== image || at.key !== key) {
           this.viewer.world.removeItem(item);
           return;
@@ -84,6 +90,14 @@ export class Stage {
         this.moved();
       },
     });
+  }
+
+  // Said to who cannot see whether all is there.
+  #busy() {
+    const world = this.viewer.world;
+    let isBusy = this.isMoving;
+    for (let at = 0; at < world.getItemCount(); at++) isBusy ||= !world.getItemAt(at).getFullyLoaded();
+    this.viewer.element.setAttribute("aria-busy", String(isBusy));
   }
 
   #swapOnceLoaded(at, item, key) {
@@ -117,15 +131,25 @@ export class Stage {
     const column = this.imagePoint(new OpenSeadragon.Point(at * this.viewer.container.clientWidth, 0)).x;
     const cut = Math.min(Math.max(column, 0), width);
     for (const [number, { item }] of this.shown) {
-      if (!item) continue;
-      if (number === left) item.setClip(new OpenSeadragon.Rect(0, 0, Math.max(cut, 0.001), height));
-      else if (number === right) item.setClip(new OpenSeadragon.Rect(cut, 0, Math.max(width - cut, 0.001), height));
-      else item.setClip(null);
+      if (number === left) this.#clip(item, 0, Math.max(cut, 0.001), height);
+      else if (number === right) this.#clip(item, cut, Math.max(width - cut, 0.001), height);
+      else this.#clip(item);
     }
   }
 
   join() {
-    for (const { item } of this.shown.values()) if (item) item.setClip(null);
+    for (const { item } of this.shown.values()) this.#clip(item);
+  }
+
+  // Only where it changes: a clip that is set has all drawn again, which asks for the clip again.
+  #clip(item, left, width, height) {
+    if (!item) return;
+    const now = item.getClip();
+    if (width === undefined) {
+      if (now) item.setClip(null);
+    } else if (!now || now.x !== left || now.width !== width) {
+      item.setClip(new OpenSeadragon.Rect(left, 0, width, height));
+    }
   }
 
   moved() {
