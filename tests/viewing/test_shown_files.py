@@ -142,7 +142,7 @@ def test_a_layer_of_another_size_is_refused(layer: str, photo: Path, tmp_path: P
         "other": ImageFiles(image=photo, others=(("before", path),)),
     }
 
-    with pytest.raises(DatasetError, match=r"60x81 and its image .*photo.jpg is 60x80"):
+    with pytest.raises(DatasetError, match=r"found.tif: 60x81, and the image .*photo.jpg is 60x80"):
         shown(files[layer], tmp_path)
 
 

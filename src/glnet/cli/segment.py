@@ -2,6 +2,7 @@
 
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -18,6 +19,7 @@ from glnet.cli.running import (
     add_seeing_options,
     running_settings,
 )
+from glnet.cli.segment_view import Shown, add_view_options, segment_in_view
 from glnet.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -69,6 +71,7 @@ def build_parser() -> ArgumentParser:
         help="go on with a run that was stopped; images that are finished are passed over",
     )
     parser.add_argument("--json", action="store_true", help="print the reports as JSON")
+    add_view_options(parser)
     return parser
 
 
@@ -180,31 +183,37 @@ def run(options: Namespace) -> int:
         blending=blending,
         scratch=None if options.scratch is None else Path(options.scratch),
     )
+    source = Source(
+        bands=None if options.bands is None else numbers(options.bands),
+        on_error=options.on_error,
+        level=options.level,
+        mpp=options.mpp,
+        tissue=options.tissue,
+    )
+    segment = partial(
+        segment_files,
+        images,
+        options.output,
+        options.model,
+        settings,
+        extras=Extras(
+            overlay=options.overlay,
+            confidence=options.confidence,
+            probabilities=options.probabilities,
+            vector=options.vector,
+            simplify=options.simplify,
+            cog=options.cog,
+            boxes=options.boxes,
+        ),
+        source=source,
+    )
+    rules = Rules(overwrite=options.overwrite, resume=options.resume)
     with closing(_Display(is_quiet=options.json)) as display:
-        batch = segment_files(
-            images,
-            options.output,
-            options.model,
-            settings,
-            extras=Extras(
-                overlay=options.overlay,
-                confidence=options.confidence,
-                probabilities=options.probabilities,
-                vector=options.vector,
-                simplify=options.simplify,
-                cog=options.cog,
-                boxes=options.boxes,
-            ),
-            source=Source(
-                bands=None if options.bands is None else numbers(options.bands),
-                on_error=options.on_error,
-                level=options.level,
-                mpp=options.mpp,
-                tissue=options.tissue,
-            ),
-            rules=Rules(overwrite=options.overwrite, resume=options.resume),
-            watcher=display,
-        )
+        if options.view:
+            shown = Shown(images, source.bands, source.level, source.mpp, settings.host_memory)
+            batch = segment_in_view(options, shown, segment, rules, display)
+        else:
+            batch = segment(rules=rules, watcher=display)
     if options.json:
         say_json(batch.to_dict())
     elif len(images) > 1:

@@ -56,6 +56,8 @@ def build_parser() -> ArgumentParser:
     parser.add_argument(
         "--bands", metavar="N,N,...", help="which bands to show, counted from 1, such as 4,3,2"
     )
+    parser.add_argument("--level", type=int, help="the level of a slide, 0 for the largest")
+    parser.add_argument("--mpp", type=float, help="the micrometres per pixel of a slide")
     parser.add_argument("--port", type=int, default=0, metavar="P", help="0 for any that is free")
     parser.add_argument(
         "--host",
@@ -84,6 +86,8 @@ def run(options: Namespace) -> int:
     )
     showing = Showing(
         bands=None if options.bands is None else _bands(options.bands),
+        level=options.level,
+        mpp=options.mpp,
         threshold=options.threshold,
         grids=None if options.model is None else _grids(options.model),
     )

@@ -11,7 +11,9 @@ import torch
 from glnet.errors import ConfigurationError, RasterError
 from glnet.geometry import Window, blocks
 from glnet.inference.answering import Answered, Answerer, Wanted
+from glnet.inference.audience import Audience
 from glnet.inference.forming import Formed
+from glnet.inference.grids import placed_grids
 from glnet.inference.host_memory import POLYGON_BYTES, Beside
 from glnet.inference.jobs import Job, check_job
 from glnet.inference.journal import Journal, unfinished_beside
@@ -46,13 +48,15 @@ from glnet.raster import (
 from glnet.vector import write_boxes
 
 
-def segment_scene(
+def segment_scene(  # noqa: PLR0913 - what, where to, by whom and how; who looks on
     job: Job,
     predictor: Predictor,
     rules: Rules,
     progress: Progress,
     source: Source = AS_IT_IS,
     announce: Callable[[str], None] = lambda _: None,
+    *,
+    audience: Audience | None = None,
 ) -> SegmentReport:
     """Write all results of an image.
 
@@ -63,6 +67,7 @@ def segment_scene(
         progress: Told as the passes and the writing go on.
         source: How the image is opened.
         announce: Told what is going to happen, in a line.
+        audience: Who looks on.
 
     Raises:
         OutputError: If a result cannot be written there (found out before the work), or the disk
@@ -90,6 +95,7 @@ def segment_scene(
         )
         raster = image.raster
         beside = _beside(job, image, predictor.model.num_classes)
+        beside += Beside(0 if audience is None else audience.host_bytes)
         settings, formed = predictor.fitted(raster, beside)
         is_everywhere = not is_coarse_to_fine(predictor.model, settings)
         if job.boxes is not None and is_everywhere:
@@ -114,9 +120,12 @@ def segment_scene(
                 f"{in_mib(scratch)} of {journal.scores_folder} meanwhile"
             )
             scene = _Scene(job, image, predictor, settings, formed, refined)
+            if audience is not None:
+                model = predictor.model.config
+                audience.opens(raster.size, model.classes, placed_grids(parts, model))
             rules = replace(rules, overwrite=rules.overwrite or was_resumed)
             with explained_memory(str(job.image), settings):
-                tally = scene.run(journal, rules, progress, identity)
+                tally = scene.run(journal, rules, progress, identity, audience)
         except BaseException:
             journal.close(is_kept=True)
             raise
@@ -160,6 +169,7 @@ class _Scene:
         rules: Rules,
         progress: Progress,
         identity: Mapping[str, object],
+        audience: Audience | None = None,
     ) -> Tally:
         """Predict and write; results appear if the image is what it was (`identity_of`)."""
         job, raster, model = self._job, self._raster, self._model
@@ -191,6 +201,8 @@ class _Scene:
                 for number, found in enumerate(answers, start=1):
                     write(found)
                     tally.add(found.window, found.labels)
+                    if audience is not None:
+                        audience.sees(found.window, found.labels)
                     progress("writing", number, tiles)
             if sum(of.size.area for of in self._image.damaged) == raster.size.area:
                 raise RasterError(f"{job.image} cannot be read anywhere; it may be damaged or gone")

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from glnet.errors import GLNetError
 from glnet.geometry import strips
 from glnet.inference.answering import Answerer, Wanted
+from glnet.inference.audience import Audience
 from glnet.inference.jobs import Extras, job_of, plan_jobs
 from glnet.inference.machine import explained_memory
 from glnet.inference.prediction import strip_height
@@ -134,6 +135,7 @@ def segment_files(  # noqa: PLR0913 - as `segment_file`
     rules: Rules = NEVER_REPLACE,
     source: Source = AS_IT_IS,
     watcher: Watcher | None = None,
+    audience: Audience | None = None,
 ) -> SegmentBatch:
     """Segment one image after another; one that cannot be segmented does not stop the others.
 
@@ -147,6 +149,7 @@ def segment_files(  # noqa: PLR0913 - as `segment_file`
             results are all there are passed over.
         source: How images are opened.
         watcher: Told how it goes.
+        audience: Who looks on.
 
     Raises:
         OutputError: If results would replace each other or an image, or there can be no folder.
@@ -165,7 +168,13 @@ def segment_files(  # noqa: PLR0913 - as `segment_file`
         watcher.starts(str(job.image))
         try:
             report = segment_scene(
-                job, predictor, rules, watcher.advances, source, watcher.announces
+                job,
+                predictor,
+                rules,
+                watcher.advances,
+                source,
+                watcher.announces,
+                audience=audience,
             )
         except GLNetError as error:
             failures.append(SegmentFailure(str(job.image), str(error)))

@@ -92,6 +92,7 @@ class Server:
         return Response(file.data, media_type=file.kind, headers={"cache-control": "no-cache"})
 
     async def _images(self, _: Request) -> Response:
+        self._gallery.wake()
         known = enumerate(self._gallery.known)
         images = [image_in_short(number, of) for number, of in known]
         return _fresh({"run": self._run, "images": images, "job": self._job_now()})

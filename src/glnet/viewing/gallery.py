@@ -70,7 +70,7 @@ class Gallery(Closing):
         self._lock = RLock()
         self._changed = Condition(self._lock)
         self._wanted: int | None = None
-        self._is_closed = False
+        self._is_awake, self._is_closed = False, False
         self._worker = Thread(target=self._look_at_all, name="glnet-view", daemon=True)
 
     def require_all(self) -> None:
@@ -85,7 +85,7 @@ class Gallery(Closing):
             self._opened(known).close()
 
     def start(self) -> None:
-        """Begin to look at all images, in a thread of its own."""
+        """Have a thread that looks at all images, once somebody looks at any."""
         self._worker.start()
 
     @contextmanager
@@ -105,11 +105,17 @@ class Gallery(Closing):
                 self._uses[id(image)] -= 1
                 self._close_some()
 
+    def wake(self) -> None:
+        """Somebody looks: begin to look at all images in the background."""
+        with self._lock:
+            self._is_awake = True
+            self._changed.notify_all()
+
     def want(self, number: int) -> None:
         """Look at this image before all others."""
         with self._lock:
             self._wanted = number
-            self._changed.notify_all()
+            self.wake()
 
     def reload(self, number: int, files: ImageFiles | None = None) -> None:
         """Open an image anew when it is next asked for.
@@ -189,6 +195,9 @@ class Gallery(Closing):
         """Which image is to be looked at; None at the end. Waits while there is none."""
         with self._lock:
             while not self._is_closed:
+                if not self._is_awake:
+                    self._changed.wait()
+                    continue
                 if self._wanted is not None and self._is_unready(self._wanted):
                     return self._wanted
                 for number in range(len(self.known)):

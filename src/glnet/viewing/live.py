@@ -1,7 +1,9 @@
 """A segmentation that runs in this process, as the page sees it and may stop it."""
 
+import tempfile
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from enum import StrEnum
 from pathlib import Path
 from threading import Condition
@@ -9,6 +11,7 @@ from threading import Condition
 import numpy as np
 from numpy.typing import NDArray
 
+from glnet.closing import Closing
 from glnet.data.classes import ClassInfo
 from glnet.errors import OutputError
 from glnet.geometry import PatchGrid, Size, Window
@@ -16,6 +19,9 @@ from glnet.viewing.finding import Named, find_files
 from glnet.viewing.gallery import Gallery
 from glnet.viewing.shown_image import Running
 from glnet.viewing.sources import GrowingLabels
+
+VIEWING_BYTES = 192 << 20
+"""Host memory beside the segmentation: tiles that are kept and made, and the server's libraries."""
 
 LOOKED_S = 90.0
 """For so long after its last question a page counts as open; one in the background asks seldom."""
@@ -38,13 +44,12 @@ MemoryNow = Callable[[], int | None]
 """Says how much host memory this process takes; None where the system does not tell."""
 
 
-class LiveJob:
+class LiveJob(Closing):
     """What is known of a run, told by the thread that segments and asked for by the server's.
 
     Args:
         gallery: All images of the run, by number.
         names: Of the images, as the run calls them.
-        folder: For temporary files.
         budget: Host memory that the run may take.
         memory: Says how much it takes.
     """
@@ -53,11 +58,10 @@ class LiveJob:
         self,
         gallery: Gallery,
         names: Sequence[str],
-        folder: Path,
         budget: int | None,
         memory: MemoryNow,
     ) -> None:
-        self._gallery, self._names, self._folder = gallery, list(names), folder
+        self._gallery, self._names = gallery, list(names)
         self._budget, self._memory = budget, memory
         self._changed = Condition()
         self._state = JobState.RUNNING
@@ -68,7 +72,17 @@ class LiveJob:
         self._size: Size | None = None
         self._labels: GrowingLabels | None = None
         self._note: str | None = None
-        self._last_asked = time.monotonic()
+        self._last_asked: float | None = None
+        self._files = ExitStack()
+
+    @property
+    def host_bytes(self) -> int:
+        """Host memory that the page takes while it is looked at."""
+        return VIEWING_BYTES
+
+    def close(self) -> None:
+        """Give back the room of all labels that were shown. Closing twice is no error."""
+        self._files.close()
 
     def starts(self, image: str) -> None:
         """An image is next."""
@@ -87,7 +101,9 @@ class LiveJob:
         self._size = size
         assert self._number is not None
         try:
-            self._labels = GrowingLabels("labels", size, self._folder)
+            self._labels = self._files.enter_context(
+                GrowingLabels("labels", size, Path(tempfile.gettempdir()))
+            )
         except OutputError as error:  # The run matters more than being looked at.
             self._note = str(error)
             return
@@ -118,18 +134,14 @@ class LiveJob:
         """What is going to happen with this image."""
         self._note = text
 
-    def ends(self, output: str | None) -> None:
-        """The image is done, and its files are there; or none, where it has failed."""
+    def ends(self, image: str, output: Path | None) -> None:
+        """An image is done, and its label map is there; or none, where it has failed."""
         self._labels = None
-        if self._number is None:
-            return
-        known = self._gallery.known[self._number]
+        number = self._names.index(image)
+        known = self._gallery.known[number]
         if output is not None:
-            found = find_files([known.files.image], Named(labels=Path(output)))
-            known.files = found[0]
-        if known.running is not None:
-            known.running.labels.close()
-        self._gallery.show_running(self._number, None)
+            (known.files,) = find_files([known.files.image], Named(labels=output))
+        self._gallery.show_running(number, None)
 
     def stops(self) -> None:
         """It has stopped, and may be resumed."""
@@ -137,9 +149,9 @@ class LiveJob:
             self._state = JobState.STOPPED
             self._phase_began = time.monotonic()
 
-    def finishes(self, note: str | None = None) -> None:
+    def finishes(self) -> None:
         """Nothing more will come."""
-        self._state, self._note = JobState.FINISHED, note
+        self._state = JobState.FINISHED
 
     def waits_for_resume(self, patience_s: float = LOOKED_S) -> bool:
         """Wait until the page wants to go on; not, once nobody looks at it any more."""
@@ -152,7 +164,7 @@ class LiveJob:
 
     def is_looked_at(self, patience_s: float = LOOKED_S) -> bool:
         """Whether a page has asked something lately."""
-        return time.monotonic() - self._last_asked < patience_s
+        return self._last_asked is not None and time.monotonic() - self._last_asked < patience_s
 
     def cancel(self) -> None:
         """Stop it at the next step, so that it can be resumed."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -53,6 +54,40 @@ def as_it_is(raster: Raster) -> Raster:
     return raster
 
 
+@dataclass(frozen=True, kw_only=True)
+class Opening:
+    """How a file is opened.
+
+    Attributes:
+        palette: What becomes of indices into a table of colours.
+        bands: Which bands; all if None.
+        level: Of a slide, 0 for the largest.
+        mpp: Of a slide, the micrometres per pixel, instead of a level.
+        view: How it is seen.
+    """
+
+    palette: Palette = Palette.EXPAND
+    bands: tuple[int, ...] | None = None
+    level: int | None = None
+    mpp: float | None = None
+    view: View = as_it_is
+
+    def file(self, path: str | Path) -> RasterFile | SlideRaster:
+        """The open file.
+
+        Raises:
+            RasterError: If it cannot be opened.
+        """
+        if self.mpp is not None:
+            return open_slide(path, mpp=self.mpp)
+        if self.level is not None or (self.bands is None and is_slide(path)):
+            return open_slide(path, self.level or 0)
+        return open_raster(path, self.palette, self.bands)
+
+
+AS_IT_IS = Opening()
+
+
 class ShownFile(Closing):
     """A pixel file at any zoom.
 
@@ -63,32 +98,21 @@ class ShownFile(Closing):
         path: The file.
         fit: How it is made smaller.
         folder: For temporary files.
-        palette: What becomes of indices into a table of colours.
-        view: How it is seen.
-        bands: Which bands.
+        opening: How it is opened.
 
     Raises:
         RasterError: If it cannot be opened.
     """
 
     def __init__(
-        self,
-        path: str | Path,
-        fit: Fit,
-        folder: Path,
-        palette: Palette = Palette.EXPAND,
-        view: View = as_it_is,
-        bands: tuple[int, ...] | None = None,
+        self, path: str | Path, fit: Fit, folder: Path, opening: Opening = AS_IT_IS
     ) -> None:
         self.path = Path(path)
         self.identity = Identity.of(self.path)
-        self._fit, self._folder, self._view = fit, folder, view
+        self._fit, self._folder, self._view = fit, folder, opening.view
         self._files = ExitStack()
-        self.file: RasterFile | SlideRaster
-        if bands is None and is_slide(path):
-            self.file = self._files.enter_context(open_slide(path))
-        else:
-            self.file = self._files.enter_context(open_raster(path, palette, bands))
+        self.file = opening.file(path)
+        self._files.enter_context(self.file)
         self.decoded = (0, 0)
         self.error: str | None = None
         self.pyramid: Pyramid | None = None

@@ -17,7 +17,7 @@ from glnet.viewing.finding import ImageFiles
 from glnet.viewing.labels import LabelView, by_index, classes_of, decoding_of
 from glnet.viewing.layers import Layer, LayerKind
 from glnet.viewing.reducing import Fit, averaged, sampled
-from glnet.viewing.shown_file import ShownFile, View, as_it_is
+from glnet.viewing.shown_file import AS_IT_IS, Opening, ShownFile
 from glnet.viewing.sources import GrowingLabels
 from glnet.viewing.stretching import Stretch, stretch_of
 
@@ -31,11 +31,15 @@ class Showing:
 
     Attributes:
         bands: Which, counted from 1; the first three by default.
+        level: Of slides, 0 for the largest.
+        mpp: Of slides, the micrometres per pixel, instead of a level.
         threshold: Masks of truth are class 1 above it, else class 0.
         grids: Where a model's patches lie.
     """
 
     bands: tuple[int, ...] | None = None
+    level: int | None = None
+    mpp: float | None = None
     threshold: float | None = None
     grids: Grids | None = None
 
@@ -84,7 +88,8 @@ class ShownImage(Closing):
         self.confidence: ShownFile | None = None
         self.probabilities: ShownFile | None = None
         try:
-            self.picture = self._open(files.image, averaged, bands=showing.bands)
+            opening = Opening(bands=showing.bands, level=showing.level, mpp=showing.mpp)
+            self.picture = self._open(files.image, averaged, opening)
             self._open_all()
         except BaseException:
             self.close()
@@ -172,6 +177,7 @@ class ShownImage(Closing):
         files = self.files
         if self.running is not None:
             self.classes = self.running.classes
+            self._require_size("the labels that are written", self.running.labels.size)
         elif files.labels is not None:
             self.labels, self.classes = self._open_labels(files.labels)
         others = [(name, *self._open_labels(path)) for name, path in files.others]
@@ -205,7 +211,8 @@ class ShownImage(Closing):
             yield Layer(LayerKind.ERRORS, "errors", (labels, self.truth), classes)
 
     def _open_labels(self, path: Path) -> tuple[ShownFile, tuple[ClassInfo, ...]]:
-        file = self._open(path, sampled, Palette.KEEP, lambda raster: LabelView(raster, by_index))
+        opening = Opening(palette=Palette.KEEP, view=lambda raster: LabelView(raster, by_index))
+        file = self._open(path, sampled, opening)
         if not isinstance(file.file, RasterFile) or file.file.bands != 1:
             raise RasterError(
                 f"{path} has {file.file.bands} bands; expected a label map, which has one"
@@ -216,14 +223,15 @@ class ShownImage(Closing):
         def view(raster: Raster) -> Raster:
             return LabelView(raster, decoding_of(raster, self.classes, self._showing.threshold))
 
-        file = self._open(path, sampled, self._truth_palette(path), view)
+        opening = Opening(palette=self._truth_palette(path), view=view)
+        file = self._open(path, sampled, opening)
         if not self.classes and isinstance(file.file, RasterFile):
             self.classes = classes_of(file.file)
         return file
 
     def _truth_palette(self, path: Path) -> Palette:
         """Indices of a mask with colours are kept, unless the colours are the classes' own."""
-        with ShownFile(path, sampled, self._folder, Palette.KEEP) as file:
+        with ShownFile(path, sampled, self._folder, Opening(palette=Palette.KEEP)) as file:
             palette = file.file.palette if isinstance(file.file, RasterFile) else None
         colors = [info.color for info in self.classes]
         if not palette or not colors:
@@ -246,19 +254,16 @@ class ShownImage(Closing):
             )
         return file
 
-    def _open(
-        self,
-        path: Path,
-        fit: Fit,
-        palette: Palette = Palette.EXPAND,
-        view: View = as_it_is,
-        bands: tuple[int, ...] | None = None,
-    ) -> ShownFile:
-        file = self._stack.enter_context(ShownFile(path, fit, self._folder, palette, view, bands))
-        if self.opened and file.size != self.picture.size:
-            raise DatasetError(
-                f"{path} is {file.size} and its image {self.files.image} is {self.picture.size}; "
-                "expected the same size"
-            )
+    def _open(self, path: Path, fit: Fit, opening: Opening = AS_IT_IS) -> ShownFile:
+        file = self._stack.enter_context(ShownFile(path, fit, self._folder, opening))
+        if self.opened:
+            self._require_size(str(path), file.size)
         self.opened.append(file)
         return file
+
+    def _require_size(self, what: str, size: Size) -> None:
+        if size != self.picture.size:
+            raise DatasetError(
+                f"{what}: {size}, and the image {self.files.image} is {self.picture.size}; "
+                "expected the same size"
+            )
