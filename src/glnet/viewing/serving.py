@@ -127,7 +127,8 @@ def names_of(host: str) -> frozenset[str]:
 
 
 def _bound(family: socket.AddressFamily, host: str, port: int) -> socket.socket:
-    found = socket.socket(family)
+    # Named TCP, as asyncio then sends answers at once: else each may wait 40 ms for an old packet.
+    found = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         # A port is free again as soon as nobody listens there; connections that end linger a while.
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

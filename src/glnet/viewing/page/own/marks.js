@@ -29,7 +29,8 @@ export class Marks {
       return [a.x, a.y, b.x - a.x, b.y - a.y];
     };
     const isSeen = ([x, y, w, h]) => x < width && y < height && x + w > 0 && y + h > 0;
-    if (marks.includes("grid")) this.#grids(pen, image, frame, isSeen, job);
+    const done = seenPatches(image, job);
+    if (marks.includes("grid") || done) this.#grids(pen, image, frame, isSeen, done, marks.includes("grid"));
     if (marks.includes("boxes")) {
       for (const box of image.boxes) outlined(pen, frame(box.row, box.column, box.height, box.width), 2.5);
     }
@@ -40,9 +41,9 @@ export class Marks {
     }
   }
 
-  #grids(pen, image, frame, isSeen, job) {
+  // Patches, with those that the network has seen tinted; without lines where nobody wants them.
+  #grids(pen, image, frame, isSeen, done, isLined) {
     let number = 0;
-    const done = job && job.phase.startsWith("patches") && job.image === image.number ? job.done : 0;
     for (const grid of image.grids) {
       const [high, wide] = grid.patch;
       const zoom = this.stage.zoom;
@@ -51,7 +52,7 @@ export class Marks {
         (grid.columns.length > 1 ? grid.columns[1] - grid.columns[0] : wide) * zoom,
       );
       if (step < LEAST_APART) {
-        outlined(pen, frame(grid.row, grid.column, grid.height, grid.width), 1);
+        if (isLined) outlined(pen, frame(grid.row, grid.column, grid.height, grid.width), 1);
         number += grid.rows.length * grid.columns.length;
         continue;
       }
@@ -64,7 +65,7 @@ export class Marks {
             pen.fillStyle = "rgba(108, 197, 214, 0.16)";
             pen.fillRect(...at);
           }
-          outlined(pen, at, 1);
+          if (isLined) outlined(pen, at, 1);
         }
       }
     }
@@ -79,9 +80,16 @@ export class Marks {
   }
 }
 
+// How many patches a running segmentation has seen; of several regions, one is at hand, and which
+// is not said.
+function seenPatches(image, job) {
+  const isSeen = job?.phase.startsWith("patches") && job.image === image.number;
+  return isSeen && image.grids.length === 1 ? job.done : 0;
+}
+
 function outlined(pen, at, width) {
   pen.lineWidth = width + 2;
-  pen.strokeStyle = "rgba(0, 0, 0, 0.55)";
+  pen.strokeStyle = "rgba(0, 0, 0, 0.4)";
   pen.strokeRect(...at);
   pen.lineWidth = width;
   pen.strokeStyle = "#fff";
