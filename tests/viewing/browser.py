@@ -60,7 +60,7 @@ class Visit:
         page.on("request", self._note)
 
     def _complain(self, kind: str, text: str) -> None:
-        if kind in {"error", "warning"}:
+        if kind == "error":
             self.complaints.append(text)
 
     def _note(self, request: Request) -> None:

@@ -20,12 +20,12 @@ export class Job {
     const share = job.total ? job.done / job.total : 0;
     const many = job.images > 1 && job.image !== null ? `image ${job.image + 1} of ${job.images}: ` : "";
     const isRunning = job.state === "running";
-    by("phase").textContent = isRunning ? `${many}${job.phase} ${job.done} of ${job.total}` : STATES[job.state];
+    by("phase").textContent = isRunning ? `${many}${job.phase}${job.total ? ` ${job.done} of ${job.total}` : ""}` : STATES[job.state];
     by("progress").value = job.state === "finished" ? 1 : share;
     by("cancel").disabled = !isRunning;
     by("resume").disabled = job.state !== "stopped";
     const rows = [["running for", seconds(job.seconds)]];
-    if (isRunning) {
+    if (isRunning && job.total) {
       rows.push([`left of ${job.phase}`, seconds(job.seconds_left)]);
       if (job.megapixels_per_second !== null) rows.push(["speed", `${job.megapixels_per_second.toPrecision(3)} megapixels/s`]);
     }

@@ -58,8 +58,9 @@ export class Panel {
       type: "checkbox", checked: isOn(view, layer), id: `layer-${layer.number}`,
       onchange: () => this.change.toggled(layer.name),
     });
+    const isSeen = isOn(view, layer) || (view.swipe && [view.swipe.left, view.swipe.right].includes(layer.name));
     const range = made("input", {
-      type: "range", min: 0, max: 1, step: 0.05, value: opacity(view, layer), disabled: !isOn(view, layer),
+      type: "range", min: 0, max: 1, step: 0.05, value: opacity(view, layer), disabled: !isSeen,
       ariaLabel: `Opacity of ${layer.name}`, id: `opacity-${layer.number}`,
       oninput: (event) => this.change.faded(layer.name, Number(event.target.value)),
     });
