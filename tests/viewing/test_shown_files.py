@@ -1,5 +1,6 @@
 """What a file is taken for: classes, colours, brightness; and which lie on an image."""
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from glnet.viewing.shown_image import Showing, ShownImage
 from glnet.viewing.stretching import stretch_of
 from tests.inference.pictures import picture
 from tests.raster.raster_files import write_tiff
+from tests.raster.slide_files import MPP, drawn, write_svs
 
 CLASSES = (ClassInfo("soil", (10, 20, 30)), ClassInfo("weed", (200, 0, 0)))
 
@@ -287,3 +289,30 @@ def test_a_huge_file_of_boxes_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(RasterError, match="over 64 MiB"):
         read_boxes(path, Size(10, 10))
+
+
+def test_paths_of_virtual_file_systems_are_kept_to_the_letter(photo: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "photos.zip", "w") as packed:
+        packed.write(photo, "photo.jpg")
+    inside = f"/vsizip/{tmp_path / 'photos.zip'}/photo.jpg"
+
+    (files,) = find_files([inside], Named(truth=inside))
+
+    assert files.image == files.truth == inside
+    with shown(ImageFiles(image=inside), tmp_path) as image:
+        assert image.name == "photo.jpg"
+        assert image.size == Size(60, 80)
+        image.picture.require_same()
+
+
+def test_a_slide_is_shown_at_a_level_or_at_micrometres(tmp_path: Path) -> None:
+    path = tmp_path / "slide.svs"
+    write_svs(path, drawn())
+
+    with shown(ImageFiles(image=path), tmp_path) as image:
+        assert (image.size, image.mpp) == (Size(640, 896), MPP)
+    with shown(ImageFiles(image=path), tmp_path, Showing(mpp=2 * MPP)) as image:
+        assert (image.size, image.mpp) == (Size(320, 448), 2 * MPP)
+        assert image.picture.tile(0, 0, 0) is not None
+    with shown(ImageFiles(image=path), tmp_path, Showing(level=1)) as image:
+        assert image.size.height < 640

@@ -77,7 +77,7 @@ def segment_in_view(
     from glnet.viewing.shown_image import Showing  # noqa: PLC0415
 
     showing = Showing(bands=shown.bands, level=shown.level, mpp=shown.mpp)
-    gallery = Gallery([ImageFiles(image=Path(image)) for image in shown.images], showing)
+    gallery = Gallery([ImageFiles(image=image) for image in shown.images], showing)
     names = [str(image) for image in shown.images]
     with ExitStack() as stack:
         job = stack.enter_context(LiveJob(gallery, names, shown.host_memory, resident_host_bytes))

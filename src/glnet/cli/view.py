@@ -3,7 +3,6 @@
 import threading
 import webbrowser
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jsonargparse import ArgumentParser, Namespace
@@ -79,9 +78,9 @@ def run(options: Namespace) -> int:
 
     require_view()
     named = Named(
-        labels=_path(options.labels),
-        confidence=_path(options.confidence),
-        truth=_path(options.truth),
+        labels=options.labels,
+        confidence=options.confidence,
+        truth=options.truth,
         layers=tuple(_layer(text) for text in options.layer),
     )
     showing = Showing(
@@ -102,15 +101,11 @@ def run(options: Namespace) -> int:
     return 0
 
 
-def _path(text: str | None) -> Path | None:
-    return None if text is None else Path(text)
-
-
-def _layer(text: str) -> tuple[str, Path]:
+def _layer(text: str) -> tuple[str, str]:
     name, equals, path = text.partition("=")
     if not name or not equals or not path:
         raise ConfigurationError(f"--layer takes NAME=PATH, such as before=old.tif, got '{text}'")
-    return name, Path(path)
+    return name, path
 
 
 def _bands(text: str) -> tuple[int, ...]:

@@ -32,7 +32,7 @@ def image_in_short(number: int, known: Known) -> Plain:
     counted = known.survey
     return {
         "number": number,
-        "name": known.files.image.name,
+        "name": known.files.name,
         "version": known.version,
         "has_thumbnail": known.thumbnail is not None,
         "confidence": None if counted is None else counted.confidence,

@@ -15,6 +15,10 @@ BRANCHES = ("global", "local")
 """Label maps of one branch alone, where somebody has saved them beside the labels."""
 
 
+File = str | Path
+"""A file; or a path of GDAL's virtual file systems, which is kept to the letter."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Named:
     """What was named on the command line: a file for one image, or a folder.
@@ -26,23 +30,28 @@ class Named:
         layers: Further label maps, by name.
     """
 
-    labels: Path | None = None
-    confidence: Path | None = None
-    truth: Path | None = None
-    layers: tuple[tuple[str, Path], ...] = ()
+    labels: File | None = None
+    confidence: File | None = None
+    truth: File | None = None
+    layers: tuple[tuple[str, File], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImageFiles:
     """An image and the files that lie on it."""
 
-    image: Path
-    labels: Path | None = None
-    confidence: Path | None = None
-    probabilities: Path | None = None
-    truth: Path | None = None
+    image: File
+    labels: File | None = None
+    confidence: File | None = None
+    probabilities: File | None = None
+    truth: File | None = None
     boxes: Path | None = None
-    others: tuple[tuple[str, Path], ...] = ()
+    others: tuple[tuple[str, File], ...] = ()
+
+    @property
+    def name(self) -> str:
+        """What the image is called: the file without its folders."""
+        return Path(self.image).name
 
 
 def find_files(images: Sequence[str | Path], named: Named) -> tuple[ImageFiles, ...]:
@@ -59,15 +68,16 @@ def find_files(images: Sequence[str | Path], named: Named) -> tuple[ImageFiles, 
     """
     if not images:
         raise ConfigurationError("expected at least one image, got none")
-    return tuple(_files_of(Path(image), named, len(images)) for image in images)
+    return tuple(_files_of(image, named, len(images)) for image in images)
 
 
-def _files_of(image: Path, named: Named, images: int) -> ImageFiles:
+def _files_of(file: File, named: Named, images: int) -> ImageFiles:
+    image = Path(file)
     labels = _chosen(named.labels, "--labels", image, images)
     if labels is None and named.labels is None:
         labels = _labels_beside(image)
     confidence = _chosen(named.confidence, "--confidence", image, images)
-    others = [
+    others: list[tuple[str, File]] = [
         (name, found)
         for name, path in named.layers
         if (found := _chosen(path, f"--layer {name}", image, images)) is not None
@@ -80,7 +90,7 @@ def _files_of(image: Path, named: Named, images: int) -> ImageFiles:
         ]
         confidence = confidence or _beside(labels, "confidence.tif")
     return ImageFiles(
-        image=image,
+        image=file,
         labels=labels,
         confidence=confidence,
         probabilities=None if labels is None else _beside(labels, "probabilities.tif"),
@@ -90,10 +100,11 @@ def _files_of(image: Path, named: Named, images: int) -> ImageFiles:
     )
 
 
-def _chosen(path: Path | None, option: str, image: Path, images: int) -> Path | None:
+def _chosen(named: File | None, option: str, image: Path, images: int) -> File | None:
     """What of a file or a folder belongs to an image."""
-    if path is None or str(path).startswith(VIRTUAL_PREFIX):
-        return path
+    if named is None or str(named).startswith(VIRTUAL_PREFIX):
+        return named
+    path = Path(named)
     if path.is_dir():
         return _in_folder(path, image)
     if not path.is_file():
@@ -124,6 +135,6 @@ def _labels_beside(image: Path) -> Path | None:
     return None
 
 
-def _beside(labels: Path, what: str) -> Path | None:
-    found = labels.with_name(f"{labels.stem}_{what}")
+def _beside(labels: File, what: str) -> Path | None:
+    found = Path(labels).with_name(f"{Path(labels).stem}_{what}")
     return found if found.is_file() else None

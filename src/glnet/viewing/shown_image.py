@@ -13,7 +13,7 @@ from glnet.errors import DatasetError, RasterError
 from glnet.geometry import PatchGrid, Size, Window
 from glnet.raster import Georeference, Palette, Raster, RasterFile, SlideRaster
 from glnet.viewing.box_file import read_boxes
-from glnet.viewing.finding import ImageFiles
+from glnet.viewing.finding import File, ImageFiles
 from glnet.viewing.labels import LabelView, by_index, classes_of, decoding_of
 from glnet.viewing.layers import Layer, LayerKind
 from glnet.viewing.reducing import Fit, averaged, sampled
@@ -99,7 +99,7 @@ class ShownImage(Closing):
     @property
     def name(self) -> str:
         """What it is called: the file without its folders."""
-        return self.files.image.name
+        return self.files.name
 
     @property
     def size(self) -> Size:
@@ -210,7 +210,7 @@ class ShownImage(Closing):
         if labels is not None and self.truth is not None:
             yield Layer(LayerKind.ERRORS, "errors", (labels, self.truth), classes)
 
-    def _open_labels(self, path: Path) -> tuple[ShownFile, tuple[ClassInfo, ...]]:
+    def _open_labels(self, path: File) -> tuple[ShownFile, tuple[ClassInfo, ...]]:
         opening = Opening(palette=Palette.KEEP, view=lambda raster: LabelView(raster, by_index))
         file = self._open(path, sampled, opening)
         if not isinstance(file.file, RasterFile) or file.file.bands != 1:
@@ -219,7 +219,7 @@ class ShownImage(Closing):
             )
         return file, classes_of(file.file)
 
-    def _open_truth(self, path: Path) -> ShownFile:
+    def _open_truth(self, path: File) -> ShownFile:
         def view(raster: Raster) -> Raster:
             return LabelView(raster, decoding_of(raster, self.classes, self._showing.threshold))
 
@@ -229,7 +229,7 @@ class ShownImage(Closing):
             self.classes = classes_of(file.file)
         return file
 
-    def _truth_palette(self, path: Path) -> Palette:
+    def _truth_palette(self, path: File) -> Palette:
         """Indices of a mask with colours are kept, unless the colours are the classes' own."""
         with ShownFile(path, sampled, self._folder, Opening(palette=Palette.KEEP)) as file:
             palette = file.file.palette if isinstance(file.file, RasterFile) else None
@@ -240,7 +240,7 @@ class ShownImage(Closing):
         has_ours = set(colors) <= set(palette.values())
         return Palette.EXPAND if has_ours and not is_ours else Palette.KEEP
 
-    def _open_scores(self, path: Path | None, what: str, bands: int | None) -> ShownFile | None:
+    def _open_scores(self, path: File | None, what: str, bands: int | None) -> ShownFile | None:
         if path is None:
             return None
         file = self._open(path, averaged)
@@ -254,7 +254,7 @@ class ShownImage(Closing):
             )
         return file
 
-    def _open(self, path: Path, fit: Fit, opening: Opening = AS_IT_IS) -> ShownFile:
+    def _open(self, path: File, fit: Fit, opening: Opening = AS_IT_IS) -> ShownFile:
         file = self._stack.enter_context(ShownFile(path, fit, self._folder, opening))
         if self.opened:
             self._require_size(str(path), file.size)
