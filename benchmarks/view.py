@@ -56,7 +56,7 @@ class Measured:
         first_s: From there, in the browser, until something of the image is seen.
         whole_s: Until all that is in sight is there at its zoom.
         tiles_ms: Of every tile, by layer and zoom.
-        memory: Of the server, after every `AT_ONCE` tiles.
+        memory: Of the server: at the start, with the page seen, after every `AT_ONCE` tiles.
     """
 
     command_s: float
@@ -113,9 +113,10 @@ def measured(image: Path, labels: Path, side: int, tiles: int) -> Measured:
     began = time.perf_counter()
     with viewed(image, labels) as (process, url):
         command_s = time.perf_counter() - began
+        before = resident_bytes(process.pid)
         first_s, whole_s = looked_at(url)
         times, memory = asked(process.pid, url, side, tiles)
-    return Measured(command_s, first_s, whole_s, times, memory)
+    return Measured(command_s, first_s, whole_s, times, [before, *memory])
 
 
 @contextmanager
@@ -227,7 +228,7 @@ def report(side: int, found: dict[str, Measured]) -> str:
         ),
         table(["scene", *columns], totals),
         table(["scene", "layer", "times smaller", "tiles", *columns], rows),
-        f"The server's memory, MiB: with the page seen, then after every {AT_ONCE} tiles.",
+        f"The server's memory, MiB: at the start, with the page seen, after every {AT_ONCE} tiles.",
         *[f"{name}: {', '.join(map(mebibytes, of.memory))}" for name, of in found.items()],
     ]
     return "\n\n".join(parts) + "\n"

@@ -16,7 +16,7 @@ from glnet.errors import OutputError
 from glnet.geometry import Size, Window
 from glnet.model.checkpoint import save_model
 from glnet.model.config import Framing
-from glnet.raster import write_picture
+from glnet.raster import LabelWriter, write_picture
 from glnet.viewing.finding import ImageFiles
 from glnet.viewing.gallery import Gallery
 from glnet.viewing.live import LiveJob, StoppedError
@@ -241,3 +241,33 @@ def test_labels_that_find_no_room_are_not_shown(
     job.sees(Window(0, 0, Size(512, 512)), np.ones((512, 512), np.uint8))
 
     assert "cannot make a temporary file" in str(job.described()["note"])
+
+
+def test_labels_of_another_size_than_the_image_are_refused(job: LiveJob) -> None:
+    job.opens(Size(600, 600), CLASSES, [])
+
+    with client_of(job) as client:
+        answer = client.ask("/api/images/0")
+
+    assert answer.status == 500
+    assert b"the labels that are written: 600x600" in answer.body
+
+
+def test_a_finished_image_is_shown_from_its_files(
+    job: LiveJob, photo: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "labels.tif"
+    labels = np.ones((1500, 2100), np.uint8)
+    with LabelWriter(output, Size(*labels.shape), None, [(1, 2, 3)] * 2, ["a", "b"]) as writer:
+        writer.write(labels)
+    job.opens(Size(*labels.shape), CLASSES, [])
+
+    with client_of(job) as client:
+        before = client.ask("/api/images/0").json
+        job.ends(str(photo), output)
+        after = client.ask("/api/images/0").json
+
+    assert (before["is_running"], after["is_running"]) == (True, False)
+    assert after["version"] > before["version"]
+    assert [of["name"] for of in after["classes"]] == ["a", "b"]
+    assert after["layers"][1]["progress"] == 1

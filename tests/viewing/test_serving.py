@@ -5,16 +5,19 @@ import threading
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from glnet.errors import ConfigurationError
-from glnet.geometry import Size
-from glnet.raster import write_picture
+from glnet.errors import ConfigurationError, OutputError, RasterError
+from glnet.geometry import Size, Window
+from glnet.raster import open_raster, write_picture
 from glnet.viewing import page_files, serving
 from glnet.viewing.encoding import Encoded
 from glnet.viewing.finding import ImageFiles
 from glnet.viewing.gallery import MOST_OPEN, Gallery
 from glnet.viewing.layers import Tile
+from glnet.viewing.reducing import averaged
+from glnet.viewing.shown_file import ShownFile
 from glnet.viewing.shown_image import Showing, ShownImage
 from glnet.viewing.work import TileCache
 from tests.inference.pictures import picture
@@ -221,3 +224,64 @@ def test_a_bad_image_does_not_keep_others_from_being_shown(tmp_path: Path) -> No
     assert "1.jpg" in str(listed[1]["error"])
     assert bad.status == 500
     assert bad.body.count(b"\n") == 0
+
+
+def test_a_file_without_windows_is_copied_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("glnet.raster.spooling.KEPT_BYTES", 0)
+    image = write_photo(tmp_path / "a.jpg")
+    with open_raster(image) as raster:
+        expected = np.moveaxis(raster.read(Window(0, 0, Size(60, 80))), 0, 2)
+
+    with served(gallery_of(image)) as client:
+        before = client.tile(0, 0, 0, 0)
+        unknown = client.ask("/api/images/0/pixel/0/0").json
+        wait_for_all(client)
+        after = client.tile(0, 0, 0, 0)
+        known = client.ask("/api/images/0/pixel/0/0").json
+
+    assert before.pixels.shape[:2] == (1, 1)
+    assert before.pixels[0, 0, 3] == 0
+    assert before.headers["cache-control"] == "no-store"
+    assert "values" not in unknown
+    assert np.array_equal(after.pixels[..., :3], expected)
+    assert known["values"] == expected[0, 0].tolist()
+
+
+def test_copying_that_nobody_waits_for_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("glnet.raster.spooling.KEPT_BYTES", 0)
+    with ShownFile(write_photo(tmp_path / "a.jpg"), averaged, tmp_path) as file:
+        file.prepare(lambda: False)
+        assert not file.is_prepared
+        assert file.error is None
+        file.prepare(lambda: True)
+        assert file.progress == 1
+
+
+def test_a_full_disk_is_told_on_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OutputError("cannot write a temporary file: no space")
+
+    monkeypatch.setattr("glnet.raster.spooling.KEPT_BYTES", 0)
+    monkeypatch.setattr("glnet.viewing.shown_file.spooled", fail)
+    with served(gallery_of(write_photo(tmp_path / "a.jpg"))) as client:
+        wait_for_all(client)
+        state = client.ask("/api/images/0/state").json
+
+    assert state["error"] == "cannot write a temporary file: no space"
+
+
+def test_an_image_is_opened_anew_under_its_readers(tmp_path: Path) -> None:
+    gallery = gallery_of(write_photo(tmp_path / "a.jpg"))
+
+    with gallery.shown(0) as before:
+        gallery.reload(0)
+        with gallery.shown(0) as after:
+            assert after is not before
+        assert before.picture.read(Window(0, 0, Size(1, 1))) is not None  # Still open.
+    with pytest.raises(RasterError, match="closed"):
+        before.picture.read(Window(0, 0, Size(1, 1)))
+    gallery.close()

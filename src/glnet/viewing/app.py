@@ -17,7 +17,7 @@ from glnet.viewing.describing import (
     pixel_in_full,
     survey_in_full,
 )
-from glnet.viewing.encoding import NOTHING, Encoded
+from glnet.viewing.encoding import NOTHING, Encoded, blank
 from glnet.viewing.gallery import Gallery
 from glnet.viewing.job import Job
 from glnet.viewing.layers import Style, Tile
@@ -164,7 +164,7 @@ class Server:
             if found is not None and found.is_final:
                 self.cache.put(key, found)
         if found is None:
-            return Response(status_code=204, headers={"cache-control": "no-store"})
+            return _picture(blank(), is_final=False)
         return _picture(found.encoded, is_final=found.is_final)
 
     def _made(self, number: int, place: tuple[int, ...], style: Style) -> Tile | None:

@@ -55,6 +55,11 @@ def tinted(values: Bytes, colors: Bytes, alphas: Bytes) -> Encoded:
     return _saved(image, "PNG", compress_level=FASTEST, transparency=alphas.tobytes())
 
 
+def blank() -> Encoded:
+    """A pixel that is not seen, for where nothing is known yet."""
+    return tinted(np.zeros((1, 1), np.uint8), np.zeros((256, 3), np.uint8), np.zeros(256, np.uint8))
+
+
 def _saved(image: Image.Image, form: str, **options: object) -> Encoded:
     file = BytesIO()
     image.save(file, form, **options)

@@ -20,7 +20,7 @@ from glnet.viewing.gallery import Gallery
 from glnet.viewing.shown_image import Running
 from glnet.viewing.sources import GrowingLabels
 
-VIEWING_BYTES = 192 << 20
+VIEWING_BYTES = 256 << 20
 """Host memory beside the segmentation: tiles that are kept and made, and the server's libraries."""
 
 LOOKED_S = 90.0

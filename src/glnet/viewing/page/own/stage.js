@@ -22,6 +22,8 @@ export class Stage {
       minZoomImageRatio: 0.6,
       visibilityRatio: 0.3,
       imageLoaderLimit: 8,
+      tileRetryMax: 5, // The server may be busy for a moment.
+      tileRetryDelay: 1000,
       maxImageCacheCount: 150,
       preserveViewport: true,
     });
