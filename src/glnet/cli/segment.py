@@ -211,7 +211,7 @@ def run(options: Namespace) -> int:
     with closing(_Display(is_quiet=options.json)) as display:
         if options.view:
             shown = Shown(images, source.bands, source.level, source.mpp, settings.host_memory)
-            batch = segment_in_view(options, shown, segment, rules, display)
+            batch = segment_in_view(options, shown, segment, rules, display, display.close)
         else:
             batch = segment(rules=rules, watcher=display)
     if options.json:

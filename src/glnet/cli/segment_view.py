@@ -3,8 +3,9 @@
 import time
 import webbrowser
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,7 +55,12 @@ class Shown:
 
 
 def segment_in_view(
-    options: Namespace, shown: Shown, segment: "Segment", rules: "Rules", display: "Watcher"
+    options: Namespace,
+    shown: Shown,
+    segment: "Segment",
+    rules: "Rules",
+    display: "Watcher",
+    quiet: Callable[[], None],
 ) -> "SegmentBatch":
     """Segment, and show it all the while.
 
@@ -64,6 +70,7 @@ def segment_in_view(
         segment: Does it, given ``rules``, ``watcher`` and ``audience``.
         rules: What may happen to files that are there.
         display: Told how it goes, too.
+        quiet: Takes away what the display shows of an image that has been stopped.
 
     Raises:
         ConfigurationError: If the page cannot be served.
@@ -86,23 +93,28 @@ def segment_in_view(
         if options.open:
             webbrowser.open(address.url)
         watcher = _Both(display, job)
-        batch = _segmented(job, segment, rules, watcher)
+        batch = _segmented(job, partial(segment, watcher=watcher, audience=job), rules, quiet)
         job.finishes()
-        while job.is_looked_at():
-            time.sleep(PAUSE_S)
+        if job.is_looked_at():
+            complain("view: the page stays while somebody looks at it; Ctrl-C ends it")
+        with suppress(KeyboardInterrupt):  # All is done.
+            while job.is_looked_at():
+                time.sleep(PAUSE_S)
     return batch
 
 
 def _segmented(
-    job: "LiveJob", segment: "Segment", rules: "Rules", watcher: "Watcher"
+    job: "LiveJob", segment: "Segment", rules: "Rules", quiet: Callable[[], None]
 ) -> "SegmentBatch":
     """Segment; where the page stops it, go on once the page wants to."""
     from glnet.viewing.live import StoppedError  # noqa: PLC0415
 
     while True:
         try:
-            return segment(rules=rules, watcher=watcher, audience=job)
+            return segment(rules=rules)
         except StoppedError:
+            quiet()
+            complain("view: stopped by the page, which can go on with it; Ctrl-C ends it")
             job.stops()
             if not job.waits_for_resume():
                 raise

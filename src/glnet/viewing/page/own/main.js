@@ -170,10 +170,11 @@ async function follow() {
 }
 
 function followed(state) {
+  const before = job?.image ?? null;
   job = state.job;
   running.draw(job);
-  if (job?.state === "running" && job.image !== null && job.image !== image.number && followed.last !== job.image) {
-    followed.last = job.image;
+  // Who has watched one image being made is shown the next one; who looks at another one is not.
+  if (job && job.image !== before && before === image.number) {
     go(job.image);
     return BUSY_MS;
   }
@@ -186,10 +187,10 @@ function followed(state) {
     return BUSY_MS;
   }
   if (state.error) tell(state.error, false);
-  const before = JSON.stringify([image.layers, image.survey, image.is_done]);
+  const known = JSON.stringify([image.layers, image.survey, image.is_done]);
   image.layers = image.layers.map((layer, at) => ({ ...layer, ...state.layers[at] }));
   Object.assign(image, { survey: state.survey, is_done: state.is_done, is_running: state.is_running });
-  if (JSON.stringify([image.layers, image.survey, image.is_done]) !== before) draw();
+  if (JSON.stringify([image.layers, image.survey, image.is_done]) !== known) draw();
   else if (job) moved();
   const isGrowing = image.layers.some((layer) => layer.progress < 1) || !image.is_done;
   return isGrowing || (job && job.state !== "finished") ? BUSY_MS : IDLE_MS;
