@@ -55,6 +55,7 @@ class Measured:
         command_s: From the command to its printed address.
         first_s: From there, in the browser, until something of the image is seen.
         whole_s: Until all that is in sight is there at its zoom.
+        full_s: From a key until the middle is there at full resolution.
         tiles_ms: Of every tile, by layer and zoom.
         memory: Of the server: at the start, with the page seen, after every `AT_ONCE` tiles.
     """
@@ -62,6 +63,7 @@ class Measured:
     command_s: float
     first_s: float
     whole_s: float
+    full_s: float
     tiles_ms: dict[tuple[str, int], list[float]]
     memory: list[int]
 
@@ -114,9 +116,9 @@ def measured(image: Path, labels: Path, side: int, tiles: int) -> Measured:
     with viewed(image, labels) as (process, url):
         command_s = time.perf_counter() - began
         before = resident_bytes(process.pid)
-        first_s, whole_s = looked_at(url)
+        first_s, whole_s, full_s = looked_at(url)
         times, memory = asked(process.pid, url, side, tiles)
-    return Measured(command_s, first_s, whole_s, times, [before, *memory])
+    return Measured(command_s, first_s, whole_s, full_s, times, [before, *memory])
 
 
 @contextmanager
@@ -132,8 +134,8 @@ def viewed(image: Path, labels: Path) -> Iterator[tuple[subprocess.Popen[str], s
         process.wait()
 
 
-def looked_at(url: str) -> tuple[float, float]:
-    """Seconds until something of the image is seen, and until all that is in sight is there."""
+def looked_at(url: str) -> tuple[float, float, float]:
+    """Seconds until something is seen, until all in sight is there, and to full resolution."""
     flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=flags)
@@ -148,8 +150,13 @@ def looked_at(url: str) -> tuple[float, float]:
         first_s = time.perf_counter() - began
         until(page.evaluate, "document.getElementById('viewer')?.ariaBusy === 'false'")
         whole_s = time.perf_counter() - began
+        began = time.perf_counter()
+        page.keyboard.press("1")
+        until(page.evaluate, "document.getElementById('place').textContent.includes(', 100 %')")
+        until(page.evaluate, "document.getElementById('viewer').ariaBusy === 'false'")
+        full_s = time.perf_counter() - began
         browser.close()
-    return first_s, whole_s
+    return first_s, whole_s, full_s
 
 
 def until(evaluate: object, condition: str) -> None:
@@ -207,7 +214,7 @@ def resident_bytes(pid: int) -> int:
 def report(side: int, found: dict[str, Measured]) -> str:
     """The result."""
     starts = [
-        [name, f"{of.command_s:.2f}", f"{of.first_s:.2f}", f"{of.whole_s:.2f}"]
+        [name, *(f"{of_s:.2f}" for of_s in (of.command_s, of.first_s, of.whole_s, of.full_s))]
         for name, of in found.items()
     ]
     rows = [
@@ -224,7 +231,14 @@ def report(side: int, found: dict[str, Measured]) -> str:
         heading("A page on a large scene", ("starlette", "uvicorn", "rasterio", "playwright")),
         paragraph(ABOUT.format(side=side)),
         table(
-            ["scene", "command prints its address, s", "first tile, s", "all in sight, s"], starts
+            [
+                "scene",
+                "command prints its address, s",
+                "first tile, s",
+                "all in sight, s",
+                "zoomed to full resolution, s",
+            ],
+            starts,
         ),
         table(["scene", *columns], totals),
         table(["scene", "layer", "times smaller", "tiles", *columns], rows),

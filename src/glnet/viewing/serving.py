@@ -82,12 +82,10 @@ def serving(
     address = Address(host, listening.getsockname()[1], secrets.token_urlsafe(TOKEN_BYTES))
     app = Server(gallery, page_files(), job).app()
     guard = Guard(app, address.token, names_of(host))
-    with listening, _running(guard, listening):
+    # The images last: nothing may ask for them any more.
+    with gallery, listening, _running(guard, listening):
         gallery.start()
-        try:
-            yield address
-        finally:
-            gallery.close()
+        yield address
 
 
 def listen(host: str, port: int) -> socket.socket:
