@@ -63,6 +63,12 @@ def build_parser() -> ArgumentParser:
     _add_context_options(parser)
     add_running_options(parser, precision="auto")
     add_refining_option(parser)
+    parser.add_argument(
+        "--answer",
+        type=Literal["own", "global", "local"],
+        default="own",
+        help="whose answer: the model's own, or what one branch alone says, for comparison",
+    )
     add_memory_options(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace results that exist")
     parser.add_argument(
@@ -181,6 +187,7 @@ def run(options: Namespace) -> int:
         running_settings(options),
         regions=RegionRule(options.context, options.region_size, options.region_overlap),
         blending=blending,
+        answer=options.answer,
         scratch=None if options.scratch is None else Path(options.scratch),
     )
     source = Source(

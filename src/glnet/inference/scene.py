@@ -35,7 +35,7 @@ from glnet.inference.source import AS_IT_IS, Opened, Source, opened
 from glnet.inference.starting import Rules, facts_of, identity_of, opened_journal, require_room
 from glnet.inference.streaming import (
     Prediction,
-    answers_of,
+    answer_of,
     blending_of,
     is_coarse_to_fine,
     predict,
@@ -229,11 +229,11 @@ class _Scene:
         return tally
 
     def _answers(self, prediction: Prediction) -> Generator[Answered]:
-        """The model's own answer, tile by tile."""
+        """The answer that is wanted, tile by tile."""
         answerer = Answerer(
             prediction,
             self._raster,
-            answers_of(self._model)[-1],
+            answer_of(self._model, self._settings),
             self._wanted,
             torch.device(self._settings.device),
         )
@@ -248,7 +248,8 @@ class _Scene:
         job, model, settings, size = self._job, self._model, self._settings, self._raster.size
         everywhere = parts_of(size, None, model.config, settings.regions)
         refined, boxes = self._refined, self._refined.boxes
-        notes = [self._image.note, _damage(self._image.damaged), self._formed.note]
+        alone = None if settings.answer == "own" else f"the {settings.answer} branch alone"
+        notes = [alone, self._image.note, _damage(self._image.damaged), self._formed.note]
         return SegmentReport(
             image=str(job.image),
             output=str(job.output),
