@@ -7,6 +7,7 @@ GLNetError
 ├── DatasetError (ValueError)     labelled images that do not fit together or their description
 ├── ConfigurationError (ValueError)  a setting that is unknown, of the wrong type or impossible
 ├── TrainingError (RuntimeError)  a training that cannot go on
+├── ClusterError (RuntimeError)   workers that cannot be reached, or keep failing
 ├── CheckpointError (ValueError)  a model folder or published file that does not load
 ├── CollapseError (ValueError)    a network whose head cannot be multiplied out
 └── InputMismatchError (ValueError)  an image that a model cannot take
@@ -39,6 +40,10 @@ class ConfigurationError(GLNetError, ValueError):
 
 class TrainingError(GLNetError, RuntimeError):
     """A training that cannot go on: numbers that ran away, memory that ran out, a lost process."""
+
+
+class ClusterError(GLNetError, RuntimeError):
+    """Workers that cannot be reached, do not fit the rest, or keep failing."""
 
 
 class CheckpointError(GLNetError, ValueError):

@@ -14,7 +14,7 @@ from torch.nn import functional
 from glnet.errors import ConfigurationError
 from glnet.geometry import Size, Window, strips
 from glnet.inference import journal
-from glnet.inference.coarse import CoarseAnswer, coarse_answer
+from glnet.inference.coarse import CoarseAnswer, coarse_answer, coarse_look, coarse_planes
 from glnet.inference.estimate import estimate
 from glnet.inference.forming import form_of
 from glnet.inference.jobs import Extras
@@ -169,7 +169,8 @@ def test_only_the_thumbnail_and_the_box_are_read() -> None:
     scene = _scene(1200, 900, (700, 500))
     scene[600:850, 400:650] = 250
     raster, model = Counting(scene), _model()
-    coarse = coarse_answer(form_of(coarse_of(model), ROOMY).form, model, raster, ROOMY)
+    form = form_of(coarse_of(model), ROOMY).form
+    coarse = coarse_answer(coarse_look(form, coarse_planes(model, raster), ROOMY), model, raster)
     (box,), once = coarse.boxes, sum(of.size.area for of in raster.windows)
     raster.windows.clear()
 

@@ -41,3 +41,30 @@ def _heaps(kind: str) -> int:
 def test_threads_share_one_heap_where_it_is_asked_for() -> None:
     assert _heaps("shared") == 1
     assert _heaps("by themselves") > 1
+
+
+GIVE_BACK = """
+import numpy as np
+from glnet.inference.machine import give_back_memory, resident_host_bytes, share_one_heap
+
+share_one_heap()
+# Arrays with something small behind each, which stays: so what is free lies in pieces.
+arrays, small = [], []
+for _ in range(400):
+    arrays.append(np.ones(12_500))
+    small.append(bytearray(1000))
+arrays.clear()
+before = resident_host_bytes()
+give_back_memory()
+print(before - resident_host_bytes())
+"""
+
+
+@pytest.mark.skipif(
+    not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="only glibc can be told to"
+)
+def test_memory_that_lies_free_in_pieces_is_given_back() -> None:
+    command = [sys.executable, "-c", GIVE_BACK]
+    given = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+    assert int(given) > 30 * 2**20

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from glnet.errors import OutputError, RasterError
-from glnet.inference import journal, scene, score_files
+from glnet.inference import groups, journal, scene, score_files
 from glnet.inference.jobs import Extras
 from glnet.inference.regions import RegionRule
 from glnet.inference.scratch import ScoreFile
@@ -35,6 +35,8 @@ class Stop(BaseException):
 def _everything_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(journal, "SECONDS_BETWEEN_NOTES", 0)
     monkeypatch.setattr(journal, "PAUSE_SHARE", 0)
+    # So small that an image has several, each of two batches.
+    monkeypatch.setattr(groups, "GROUP", 4)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from glnet.errors import ConfigurationError, OutputError
 from glnet.geometry import GridRule, Size, Window, patch_grid
-from glnet.inference import journal, predicting, score_files
+from glnet.inference import groups, journal, score_files, units
 from glnet.inference.answering import Answerer, Wanted
 from glnet.inference.blending import Blending
 from glnet.inference.forming import form_of
@@ -256,7 +256,7 @@ def _counted_reads(monkeypatch: pytest.MonkeyPatch) -> list[Window]:
         windows.append(window)
         return read_patch(raster, window, framing)
 
-    monkeypatch.setattr(predicting, "read_patch", reading)
+    monkeypatch.setattr(units, "read_patch", reading)
     return windows
 
 
@@ -288,8 +288,12 @@ def test_refined_patches_are_read_and_run_in_full_batches_and_sure_ones_not_at_a
 
     assert 3 < len(refined) < len(windows)
     assert read == refined
-    full, rest = divmod(len(refined), 3)
-    assert run == [3] * full + [rest] * (rest > 0)
+    expected = []
+    for group in groups.groups_of(len(windows)):
+        of_group = sum(windows[number] in refined for number in group)
+        full, rest = divmod(of_group, 3)
+        expected += [3] * full + [rest] * (rest > 0)
+    assert run == expected
 
 
 def test_the_refined_branch_hears_nothing_of_sure_patches() -> None:
@@ -470,6 +474,7 @@ def test_a_run_goes_on_wherever_it_was_stopped(
     monkeypatch.setattr(journal, "SECONDS_BETWEEN_NOTES", 0)
     monkeypatch.setattr(journal, "PAUSE_SHARE", 0)
     monkeypatch.setattr(score_files, "SPARE_BYTES", 1)
+    monkeypatch.setattr(groups, "GROUP", 4)
     valid = _holed()
     pixels = np.where(valid, np.moveaxis(_half_flat(), 2, 0).clip(1), 0).astype(np.uint8)
     image, model = write_tiff(tmp_path / "a.tif", pixels, nodata=0), _model(row)
@@ -510,6 +515,7 @@ def test_a_run_with_another_threshold_is_another_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(journal, "SECONDS_BETWEEN_NOTES", 0)
+    monkeypatch.setattr(groups, "GROUP", 4)
     image = write_tiff(tmp_path / "a.tif", np.moveaxis(_half_flat(), 2, 0))
 
     with pytest.raises(Stop):

@@ -14,7 +14,7 @@ from PIL import Image
 from glnet.data import LabelledSample, SegmentationFolder
 from glnet.geometry import Size, Window
 from glnet.inference.boxes import boxes_of
-from glnet.inference.coarse import coarse_answer
+from glnet.inference.coarse import coarse_answer, coarse_look, coarse_planes
 from glnet.inference.machine import resolved
 from glnet.inference.settings import Settings
 from glnet.model.checkpoint import Model, new_model
@@ -112,7 +112,8 @@ def test_predicted_boxes_are_those_that_prediction_draws(
     settings = resolved(Settings(device="cpu", precision="float32"))
     for sample in data.samples:
         with sample.open_image() as raster:
-            assert drawn[sample.stem] == coarse_answer(form, model, raster, settings).boxes
+            look = coarse_look(form, coarse_planes(model, raster), settings)
+            assert drawn[sample.stem] == coarse_answer(look, model, raster).boxes
     assert any(drawn.values())
     assert told == [(PREDICTING, k + 1, 4) for k in range(4)]
 

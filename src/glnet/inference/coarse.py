@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -42,48 +43,66 @@ class CoarseAnswer:
     logits: Tensor
 
 
-def coarse_answer(
-    form: Form,
-    model: Model,
-    raster: Raster,
-    settings: Settings,
-    remember: Remember = made_now,
-) -> CoarseAnswer:
-    """Run the coarse branch, and draw boxes around what it takes for foreground.
+class CoarseLook(NamedTuple):
+    """What the coarse branch says of a raster's thumbnail.
+
+    Attributes:
+        logits: (1, K, h, w).
+        valid: Which of the thumbnail's pixels have a measurement: (rows, columns).
+    """
+
+    logits: Tensor
+    valid: Mask
+
+
+def coarse_look(form: Form, planes: NDArray[np.float32], settings: Settings) -> CoarseLook:
+    """Run the coarse branch.
 
     Args:
         form: Of `coarse_of` the model.
-        model: Coarse-to-fine.
-        raster: Any size.
+        planes: As `coarse_planes` gives them.
         settings: Resolved; the coarse branch sees the raster as it lies, in one thumbnail.
-        remember: Where the thumbnail is kept, so that a run that goes on need not read it again.
+    """
+    with torch.inference_mode():
+        pixels = torch.from_numpy(planes[None, :-1])
+        logits = form.see_whole(
+            pixels.to(settings.device, dtype_of(settings)), [Answer.GLOBAL]
+        ).logits
+    assert logits is not None
+    return CoarseLook(logits, planes[-1] > 0)
+
+
+def coarse_planes(model: Model, raster: Raster) -> NDArray[np.float32]:
+    """The thumbnail, normalised, and a last plane that says where there are measurements.
 
     Raises:
         RasterError: If pixels cannot be read.
+        InputMismatchError: If the raster has another number of bands than the model takes.
+    """
+    found = read_thumbnail(framed(raster, model), model.config.framing)
+    pixels = normalized(found.pixels, model.config.normalization, found.valid).numpy()
+    valid = np.ones(pixels.shape[1:], bool) if found.valid is None else found.valid
+    planes: NDArray[np.float32] = np.concatenate([pixels, valid[None]], dtype=np.float32)
+    return planes
+
+
+def coarse_answer(look: CoarseLook, model: Model, raster: Raster) -> CoarseAnswer:
+    """Draw boxes around what the coarse branch takes for foreground.
+
+    Args:
+        look: What it says.
+        model: Coarse-to-fine.
+        raster: Any size.
     """
     rule, framing = model.config.coarse_to_fine, model.config.framing
     assert rule is not None
-    seen = framed(raster, model)
-
-    def read() -> NDArray[np.float32]:
-        found = read_thumbnail(seen, framing)
-        pixels = normalized(found.pixels, model.config.normalization, found.valid).numpy()
-        valid = np.ones(pixels.shape[1:], bool) if found.valid is None else found.valid
-        planes: NDArray[np.float32] = np.concatenate([pixels, valid[None]], dtype=np.float32)
-        return planes
-
-    planes = torch.from_numpy(remember(read))
-    with torch.inference_mode():
-        thumbnail = planes[None, :-1].to(settings.device, dtype_of(settings))
-        logits = form.see_whole(thumbnail, [Answer.GLOBAL]).logits
-    assert logits is not None
-    foreground = foreground_of(logits, framing.thumbnail)[0] & (planes[-1].numpy() > 0)
+    foreground = foreground_of(look.logits, framing.thumbnail)[0] & look.valid
     boxes = [
         inside
-        for box in boxes_of(foreground, seen.size, rule, least_box(model.config))
+        for box in boxes_of(foreground, framed(raster, model).size, rule, least_box(model.config))
         if (inside := box.shared(Window(0, 0, raster.size))) is not None
     ]
-    return CoarseAnswer(tuple(boxes), logits[0].float().cpu())
+    return CoarseAnswer(tuple(boxes), look.logits[0].float().cpu())
 
 
 def foreground_of(logits: Tensor, size: Size) -> Mask:

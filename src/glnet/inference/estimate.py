@@ -18,8 +18,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from glnet.errors import CollapseError, ConfigurationError
 from glnet.geometry import PatchGrid, Size, Window
+from glnet.inference import groups
 from glnet.inference.blending import weights_of
 from glnet.inference.forming import dtype_of
+from glnet.inference.groups import FormSeer, Reading, SeenPatches, groups_of
 from glnet.inference.host_memory import (
     NOTHING,
     Beside,
@@ -29,7 +31,7 @@ from glnet.inference.host_memory import (
     writing_bytes,
 )
 from glnet.inference.live_bytes import LiveBytes, uncollected
-from glnet.inference.passes import Passes, SeenPatches
+from glnet.inference.passes import Passes
 from glnet.inference.region_prediction import Region, RegionPrediction, View
 from glnet.inference.regions import regions_of
 from glnet.inference.score_files import score_bytes
@@ -41,7 +43,7 @@ from glnet.model.checkpoint import Model
 from glnet.model.coarse import coarse_of
 from glnet.model.collapse import BRANCHES, branches_of, form_with
 from glnet.model.config import ModelConfig
-from glnet.model.exchange import Exchange
+from glnet.model.exchange import Exchange, PatchIndex
 from glnet.model.forms import Form, PlainForm, answers_of
 from glnet.model.moving import moved
 from glnet.model.resampling import forget_bilinear_steps
@@ -122,7 +124,7 @@ def estimate(
     """
     regions = regions_of(size, model.config, settings.regions).grid
     per_region = len(model.config.framing.grid(regions.patch))
-    batch = min(settings.patch_batch, per_region)
+    batch = min(settings.patch_batch, per_region, groups.GROUP)
     weighed, coarse = _weighed(model, settings), 0
     if is_coarse_to_fine(model, settings):
         part = coarse_of(model)
@@ -240,18 +242,24 @@ class _Rehearsal:
         self._grid = model.config.framing.grid(regions.patch)
         self._sampling = model.config.framing.sampling
         self._wanted = wanted
+        exchange, group = Exchange(self._grid, self._sampling), _largest_group(self._grid)
+        places = group[: BATCHES * self._batch]
+        pixels = _ContentlessPixels(model.config, replace(settings, device=META.type))
+        # The sums of a group have room for all of it, beside those of the groups before.
+        reading = Reading(pixels, self._batch)
+        self._seer = FormSeer(form, exchange, places, wanted, reading, group)
         self._passes = Passes(
             form,
-            Exchange(self._grid, self._sampling),
-            self._grid.places[: BATCHES * self._batch],
+            exchange,
+            places,
             wanted,
-            pixels=_ContentlessPixels(model.config, replace(settings, device=META.type)),
             keep=lambda _, frame: _Nowhere(frame),
+            group=None if len(self._grid) <= groups.GROUP else self._batch,
         )
 
     def run(self, beside: int) -> None:
         """All passes, some labels, and tensors of so many bytes beside what is left."""
-        self._passes.run(self._batch, self.counts.note)
+        self._passes.run(self._seer, self._batch, self.counts.note)
         self.counts.end()
         kept, size = self._passes.kept, self._regions.raster
         self.frames = {answer: of.frame for answer, of in kept.items()}
@@ -264,6 +272,13 @@ class _Rehearsal:
         for answer in self._wanted:
             prediction.best(answer, Window(0, 0, seen), META)
         torch.empty(beside, dtype=torch.uint8, device=META)
+
+
+def _largest_group(grid: PatchGrid) -> Sequence[PatchIndex]:
+    """The patches of the group that reaches over the most rows of the grid."""
+    places = grid.places
+    found = [[places[k] for k in of] for of in groups_of(len(places))]
+    return max(found, key=lambda of: (of[-1][0] - of[0][0], len(of)))
 
 
 class _ContentlessPixels:

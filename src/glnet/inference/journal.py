@@ -32,7 +32,7 @@ from glnet.raster.writing.output import partial_file, write_error
 
 ENDING = ".unfinished"
 JOURNAL, LOCK = "journal.json", "lock"
-FORMAT = 1
+FORMAT = 2
 
 SECONDS_BETWEEN_NOTES = 30.0
 """At least; and `PAUSE_SHARE` times as long as a note takes."""
@@ -288,14 +288,16 @@ class UnitLog:
             )
         return found
 
-    def keep(self, answer: Answer, frame: Sequence[int]) -> Scratch:
-        """A new place for scores.
+    def keep(
+        self, answer: Answer, frame: Sequence[int], position: Position | None = None
+    ) -> Scratch:
+        """A new place for scores, of which some may have been moved (`ScoreFile`).
 
         Raises:
             OutputError: If there is no room for it.
         """
         self._state.frames[answer.value] = list(frame)
-        return self._scores.section(self._unit, answer, frame)
+        return self._scores.section(self._unit, answer, frame, position)
 
     def sums(self) -> list[Tensor]:
         """The merger's sums as they were noted."""

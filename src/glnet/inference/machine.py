@@ -193,6 +193,16 @@ def share_one_heap() -> None:
         ctypes.CDLL(None).mallopt(MOST_HEAPS, 1)
 
 
+def give_back_memory() -> None:
+    """Have the C library hand memory that it keeps for later back to the system (glibc).
+
+    Large arrays come and go among small ones that stay, so that what is free lies in pieces, and a
+    process grows with the time that it runs though what it uses stays the same.
+    """
+    with suppress(OSError, AttributeError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 def is_in_memory(folder: str | Path) -> bool:
     """Whether files in a folder take host memory, as in a tmpfs; False where nobody knows."""
     if not MOUNTS.exists():

@@ -5,13 +5,28 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from glnet.inference.budget import Fitting
-from glnet.inference.coarse import CoarseAnswer, Remember, coarse_answer, made_now
+from glnet.inference.coarse import (
+    CoarseAnswer,
+    CoarseLook,
+    Remember,
+    coarse_answer,
+    coarse_look,
+    coarse_planes,
+    made_now,
+)
+from glnet.inference.executing import Crew, Executor, Image, Loaded
 from glnet.inference.forming import Formed, form_of
 from glnet.inference.host_memory import NOTHING, Beside
 from glnet.inference.machine import explained_memory, resolved
+from glnet.inference.pixels import require_bands
+from glnet.inference.predicting import Elsewhere
 from glnet.inference.prediction import Prediction
 from glnet.inference.settings import Settings
+from glnet.inference.source import Source
 from glnet.inference.streaming import answer_of, is_coarse_to_fine, predict
 from glnet.inference.sureness import require_context
 from glnet.model.answers import Answer
@@ -30,21 +45,29 @@ class Predictor:
         model: As loaded, or its folder, of which no more weights are read than are needed.
         settings: Their device and precision may be ``auto``.
         keeps_all: Whether all answers for every raster will be kept, not the model's own alone.
+        executor: Who runs the network, if not this process.
 
     Attributes:
         model: The network has no weights where the model is a folder.
-        settings: Resolved.
+        settings: Resolved, for this process.
+        loaded: Others that run the network, if there are any; they have the model ready.
 
     Raises:
         CheckpointError: If the model does not load.
         ConfigurationError: If there is no such device or precision, or the settings ask for a
             branch that the model has not.
+        ClusterError: If the executor's workers cannot run it.
     """
 
     def __init__(
-        self, model: Model | str | Path, settings: Settings, *, keeps_all: bool = False
+        self,
+        model: Model | str | Path,
+        settings: Settings,
+        *,
+        keeps_all: bool = False,
+        executor: Executor | None = None,
     ) -> None:
-        self.settings = resolved(settings)
+        self.settings = resolved(settings if executor is None else executor.here(settings))
         with explained_memory("the model", self.settings):
             found = _seeing(model if isinstance(model, Model) else open_model(model), settings)
         self._found = found
@@ -69,6 +92,9 @@ class Predictor:
 
         self._coarse_formed: Callable[..., Formed] = cache(coarse_formed)
         _ = self.formed  # What is wrong shows at once.
+        self.loaded: Loaded | None = None
+        if executor is not None:
+            self.loaded = executor.load(model, settings, self.digest())
 
     def _coarse_part(self) -> Model | StoredModel | None:
         """The coarse branch as a model, where it is asked."""
@@ -78,7 +104,11 @@ class Predictor:
         return stored_coarse_of(found) if isinstance(found, StoredModel) else coarse_of(found)
 
     def coarse(
-        self, raster: Raster, settings: Settings, remember: Remember = made_now
+        self,
+        raster: Raster,
+        settings: Settings,
+        remember: Remember = made_now,
+        crew: Crew | None = None,
     ) -> CoarseAnswer | None:
         """What the coarse branch says of a raster; None where the model, or its use, has none.
 
@@ -86,6 +116,7 @@ class Predictor:
             raster: Opened.
             settings: As `fitted` gives them.
             remember: Where the thumbnail is kept.
+            crew: Who runs it, if not this process.
 
         Raises:
             RasterError: If pixels cannot be read.
@@ -93,8 +124,28 @@ class Predictor:
         """
         if self._coarse is None:
             return None
+        if crew is not None:
+            require_bands(raster, self.model.bands)
+            return coarse_answer(crew.coarse(remember), self.model, raster)
+        planes = remember(lambda: coarse_planes(self.model, raster))
+        return coarse_answer(self.coarse_look(planes, settings), self.model, raster)
+
+    def coarse_look(self, planes: NDArray[np.float32], settings: Settings) -> CoarseLook:
+        """What the coarse branch says of a thumbnail, as `coarse_planes` reads it."""
         form = self._coarse_formed(keeps_weights=settings.keeps_weights).form
-        return coarse_answer(form, self.model, raster, settings, remember)
+        return coarse_look(form, planes, settings)
+
+    def crew(self, image: Image, source: Source, settings: Settings) -> Crew | None:
+        """The others that run the network, set to an image; None where this process does.
+
+        Args:
+            image: Which.
+            source: How it is opened.
+            settings: As `fitted` gives them.
+        """
+        if self.loaded is None:
+            return None
+        return self.loaded.crew(image, source, settings, answers_of(self.model.network)[-1:])
 
     def predict(
         self,
@@ -102,6 +153,7 @@ class Predictor:
         settings: Settings,
         formed: Formed,
         wanted: tuple[Answer, ...] = (),
+        crew: Crew | None = None,
     ) -> Prediction:
         """Run the network over a raster; `streaming.predict` says what comes of it.
 
@@ -110,9 +162,18 @@ class Predictor:
             settings: As `fitted` gives them, with the form.
             formed: The form.
             wanted: Which answers are kept; the model's own by default.
+            crew: Who runs it, if not this process.
         """
-        coarse = self.coarse(raster, settings)
-        return predict(self.model, raster, settings, wanted, form=formed.form, coarse=coarse)
+        coarse = self.coarse(raster, settings, crew=crew)
+        return predict(
+            self.model,
+            raster,
+            settings,
+            wanted,
+            form=formed.form,
+            elsewhere=Elsewhere(crew=crew),
+            coarse=coarse,
+        )
 
     def digest(self) -> str:
         """A checksum of the model: its configuration and all its weights."""
@@ -137,7 +198,11 @@ class Predictor:
         """
         decoded = raster.decoded_bytes if isinstance(raster, RasterFile) else 0
         settings = self._fitting.of(raster.name, raster.size, beside + Beside(decoded))
-        return settings, self._formed(keeps_weights=settings.keeps_weights)
+        return settings, self.formed_for(settings)
+
+    def formed_for(self, settings: Settings) -> Formed:
+        """The form to compute, for settings that `fitted` gave."""
+        return self._formed(keeps_weights=settings.keeps_weights)
 
 
 def _seeing(found: Model | StoredModel, settings: Settings) -> Model | StoredModel:

@@ -8,6 +8,7 @@ from glnet.data.classes import ClassInfo
 from glnet.geometry import strips
 from glnet.inference.answering import NODATA_LABEL, Answered
 from glnet.inference.jobs import Job
+from glnet.inference.machine import give_back_memory
 from glnet.inference.prediction import strip_height
 from glnet.inference.settings import Progress
 from glnet.inference.source import Opened
@@ -92,4 +93,5 @@ def write_polygons(writer: PolygonWriter, labels: Path, progress: Progress) -> N
     with open_raster(labels, Palette.KEEP) as raster, writer:
         for strip in strips(raster.size, strip_height(raster.size)):
             writer.write(raster.read(strip)[0])
+            give_back_memory()
             progress("polygons", strip.row_stop, raster.size.height)

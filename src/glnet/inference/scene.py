@@ -16,15 +16,17 @@ from glnet.inference.forming import Formed
 from glnet.inference.grids import placed_grids
 from glnet.inference.host_memory import POLYGON_BYTES, Beside
 from glnet.inference.jobs import Job, check_job
-from glnet.inference.journal import Journal, unfinished_beside
+from glnet.inference.journal import unfinished_beside
 from glnet.inference.machine import (
     explained_memory,
     forget_peak_device_bytes,
+    give_back_memory,
     peak_device_bytes,
     peak_host_bytes,
 )
 from glnet.inference.overlapping import made_ahead
 from glnet.inference.overlay import overlay_bytes
+from glnet.inference.predicting import Elsewhere
 from glnet.inference.predictor import Predictor
 from glnet.inference.refining import Refined, parts_of, patches_of
 from glnet.inference.report import Box, SegmentReport
@@ -46,6 +48,9 @@ from glnet.raster import (
     write_picture,
 )
 from glnet.vector import write_boxes
+
+TILES_BETWEEN = 16
+"""Tiles that are written until memory is given back."""
 
 
 def segment_scene(  # noqa: PLR0913 - what, where to, by whom and how; who looks on
@@ -75,6 +80,7 @@ def segment_scene(  # noqa: PLR0913 - what, where to, by whom and how; who looks
         RasterError: If the image cannot be opened or read, or has changed meanwhile.
         InputMismatchError: If the image has another number of bands than the model takes.
         ConfigurationError: If there is no such device, or not enough memory.
+        ClusterError: If others run the network, and keep failing.
     """
     begin = time.perf_counter()
     forget_peak_device_bytes(predictor.settings.device)
@@ -105,11 +111,13 @@ def segment_scene(  # noqa: PLR0913 - what, where to, by whom and how; who looks
         facts = {
             **facts_of(job, raster, identity, predictor, settings, is_everywhere),
             **source.facts(),
+            **({} if predictor.loaded is None else predictor.loaded.facts()),
         }
+        crew = predictor.crew(job.image, source, settings)
         journal, was_resumed = opened_journal(job, facts, settings, rules)
         try:
             coarse = predictor.coarse(
-                raster, settings, lambda make: journal.remembered("thumbnail-coarse", make)
+                raster, settings, lambda make: journal.remembered("thumbnail-coarse", make), crew
             )
             boxes = None if coarse is None else coarse.boxes
             parts = parts_of(raster.size, boxes, predictor.model.config, settings.regions)
@@ -125,7 +133,7 @@ def segment_scene(  # noqa: PLR0913 - what, where to, by whom and how; who looks
                 audience.opens(raster.size, model.classes, placed_grids(parts, model))
             rules = replace(rules, overwrite=rules.overwrite or was_resumed)
             with explained_memory(str(job.image), settings):
-                tally = scene.run(journal, rules, progress, identity, audience)
+                tally = scene.run(Elsewhere(journal, crew), rules, progress, identity, audience)
         except BaseException:
             journal.close(is_kept=True)
             raise
@@ -159,13 +167,14 @@ class _Scene:
         self._refined = refined
         self._thumbnail = refined.thumbnail_source(image.raster, predictor.model)
         self._refined_patches = 0
+        self._where = {} if predictor.loaded is None else predictor.loaded.facts()
         self._wanted = Wanted(
             confidence=job.confidence is not None, probabilities=job.probabilities is not None
         )
 
     def run(
         self,
-        journal: Journal,
+        elsewhere: Elsewhere,
         rules: Rules,
         progress: Progress,
         identity: Mapping[str, object],
@@ -189,7 +198,7 @@ class _Scene:
                 (),
                 progress,
                 self._formed.form,
-                journal=journal,
+                elsewhere=elsewhere,
                 coarse=self._refined.coarse,
             ) as prediction,
             ExitStack() as files,
@@ -203,6 +212,8 @@ class _Scene:
                     tally.add(found.window, found.labels)
                     if audience is not None:
                         audience.sees(found.window, found.labels)
+                    if number % TILES_BETWEEN == 0 or number == tiles:
+                        give_back_memory()
                     progress("writing", number, tiles)
             if sum(of.size.area for of in self._image.damaged) == raster.size.area:
                 raise RasterError(f"{job.image} cannot be read anywhere; it may be damaged or gone")
@@ -272,8 +283,8 @@ class _Scene:
             megapixels_per_second=size.area / 1e6 / seconds,
             peak_host_bytes=peak_host_bytes(),
             peak_device_bytes=peak_device_bytes(settings.device),
-            device=settings.device,
-            precision=settings.precision,
+            device=str(self._where.get("device", settings.device)),
+            precision=str(self._where.get("precision", settings.precision)),
             patch_batch=settings.patch_batch,
             turns=settings.turns,
             context=refined.context,

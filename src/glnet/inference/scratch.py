@@ -211,7 +211,7 @@ class Scratch(Closing):
             OutputError: If the disk is full.
         """
         for patch, of in zip(patches, _on_host(scores), strict=True):
-            self._file.write(self._first + self.spare + patch, of)
+            self._file.write(self._first + self._slot(patch), of)
 
     def add(self, patches: Sequence[int], scores: Tensor) -> None:
         """Add the far part (N, K, h, w) of some patches; in order, every patch once.
@@ -229,9 +229,12 @@ class Scratch(Closing):
     def read(self, patch: int, device: torch.device) -> Tensor:
         """The scores (K, h, w) of a patch."""
         numbers = np.empty(tuple(self.frame), dtype=np.float32)
-        slot = patch if patch < self._added else patch + self.spare
-        self._file.read(self._first + slot, numbers)
+        self._file.read(self._first + self._slot(patch), numbers)
         return torch.from_numpy(numbers).to(device)
+
+    def _slot(self, patch: int) -> int:
+        """Where a patch's scores are now."""
+        return patch if patch < self._added else patch + self.spare
 
     def close(self) -> None:
         """Close the file, for all rasters that it holds; closing twice does nothing."""

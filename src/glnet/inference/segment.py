@@ -13,7 +13,8 @@ from glnet.errors import GLNetError
 from glnet.geometry import strips
 from glnet.inference.answering import Answerer, Wanted
 from glnet.inference.audience import Audience
-from glnet.inference.jobs import Extras, job_of, plan_jobs
+from glnet.inference.executing import Executor
+from glnet.inference.jobs import Extras, Job, job_of, plan_jobs
 from glnet.inference.machine import explained_memory
 from glnet.inference.prediction import strip_height
 from glnet.inference.predictor import Predictor
@@ -29,6 +30,7 @@ from glnet.inference.settings import Precision, Progress, Settings, quiet
 from glnet.inference.source import AS_IT_IS, Source
 from glnet.inference.starting import Rules
 from glnet.inference.streaming import answers_of
+from glnet.inference.together import Outcome, one_by_one, together
 from glnet.inference.turns import Turns
 from glnet.model.checkpoint import Model
 from glnet.raster import ArrayRaster, Raster, open_raster
@@ -39,7 +41,7 @@ LABELS_ALONE = Extras()
 NEVER_REPLACE = Rules()
 
 
-def segment(
+def segment(  # noqa: PLR0913 - what, by whom and how; each may be left out alone
     source: str | Path | NDArray[Any],
     model: Model | str | Path,
     *,
@@ -47,6 +49,7 @@ def segment(
     precision: Precision = "auto",
     patch_batch: int = 4,
     turns: Turns = "none",
+    executor: Executor | None = None,
 ) -> Labels:
     """Label every pixel of an image: (height, width) uint8, indices into ``model.config.classes``.
 
@@ -60,6 +63,7 @@ def segment(
         precision: In which numbers the network computes, see `Settings`.
         patch_batch: How many patches enter the network at once.
         turns: Test-time augmentation, see `Settings`.
+        executor: Who runs the network, such as `glnet.on_ray` gives; this process by default.
 
     Raises:
         RasterError: If the file is no readable picture or the array has other axes.
@@ -68,16 +72,17 @@ def segment(
         ConfigurationError: If there is no such device, or not enough memory.
         OutputError: If there is no room for the scratch file.
     """
-    predictor = Predictor(
-        model, Settings(device=device, precision=precision, patch_batch=patch_batch, turns=turns)
-    )
+    settings = Settings(device=device, precision=precision, patch_batch=patch_batch, turns=turns)
+    predictor = Predictor(model, settings, executor=executor)
     known = predictor.model
     with _opened(source) as raster, explained_memory(raster.name, predictor.settings):
         settings, formed = predictor.fitted(raster)
         labels = np.empty((raster.size.height, raster.size.width), dtype=np.uint8)
         with (
             explained_memory(raster.name, settings),
-            predictor.predict(raster, settings, formed) as prediction,
+            predictor.predict(
+                raster, settings, formed, crew=predictor.crew(source, AS_IT_IS, settings)
+            ) as prediction,
         ):
             on = torch.device(settings.device)
             answerer = Answerer(prediction, raster, answers_of(known)[-1], Wanted(), on)
@@ -96,6 +101,7 @@ def segment_file(  # noqa: PLR0913 - what, where to, by whom and how; each may b
     rules: Rules = NEVER_REPLACE,
     source: Source = AS_IT_IS,
     progress: Progress = quiet,
+    executor: Executor | None = None,
 ) -> SegmentReport:
     """Write the label map of an image, of its size and with its georeferencing.
 
@@ -112,6 +118,7 @@ def segment_file(  # noqa: PLR0913 - what, where to, by whom and how; each may b
         rules: What may happen to files that are there already.
         source: How the image is opened.
         progress: Told as the passes and the writing go on.
+        executor: Who runs the network, such as `glnet.on_ray` gives; this process by default.
 
     Raises:
         OutputError: If a result cannot be written there (found out before the work), or the disk
@@ -121,7 +128,7 @@ def segment_file(  # noqa: PLR0913 - what, where to, by whom and how; each may b
         CheckpointError: If the model does not load.
         ConfigurationError: If there is no such device, or not enough memory.
     """
-    predictor = Predictor(model, settings)
+    predictor = Predictor(model, settings, executor=executor)
     return segment_scene(job_of(image, Path(output), extras), predictor, rules, progress, source)
 
 
@@ -135,9 +142,12 @@ def segment_files(  # noqa: PLR0913 - as `segment_file`
     rules: Rules = NEVER_REPLACE,
     source: Source = AS_IT_IS,
     watcher: Watcher | None = None,
+    executor: Executor | None = None,
     audience: Audience | None = None,
 ) -> SegmentBatch:
     """Segment one image after another; one that cannot be segmented does not stop the others.
+
+    With an executor, several at once.
 
     Args:
         images: Files.
@@ -149,40 +159,42 @@ def segment_files(  # noqa: PLR0913 - as `segment_file`
             results are all there are passed over.
         source: How images are opened.
         watcher: Told how it goes.
-        audience: Who looks on.
+        executor: Who runs the network, such as `glnet.on_ray` gives; this process by default.
+        audience: Who looks on; at one image at a time, so not where an executor runs several.
 
     Raises:
         OutputError: If results would replace each other or an image, or there can be no folder.
         CheckpointError: If the model does not load.
         ConfigurationError: If there is no image or no such device.
     """
-    predictor = Predictor(model, settings)
+    predictor = Predictor(model, settings, executor=executor)
     jobs = plan_jobs(images, output, extras)
     watcher = watcher or Unwatched()
-    reports, failures, finished = [], [], []
-    for job in jobs:
-        if rules.resume and is_finished(job):
-            finished.append(str(job.image))
-            watcher.passes_over(str(job.image))
-            continue
-        watcher.starts(str(job.image))
+    finished = [job for job in jobs if rules.resume and is_finished(job)]
+    for job in finished:
+        watcher.passes_over(str(job.image))
+    left = [job for job in jobs if job not in finished]
+
+    looks_on = audience if executor is None or len(left) < 2 else None
+
+    def run(job: Job, told: Watcher) -> Outcome:
         try:
-            report = segment_scene(
-                job,
-                predictor,
-                rules,
-                watcher.advances,
-                source,
-                watcher.announces,
-                audience=audience,
+            return segment_scene(
+                job, predictor, rules, told.advances, source, told.announces, audience=looks_on
             )
         except GLNetError as error:
-            failures.append(SegmentFailure(str(job.image), str(error)))
-            watcher.fails(failures[-1])
-        else:
-            reports.append(report)
-            watcher.finishes(report)
-    return SegmentBatch(tuple(reports), tuple(failures), tuple(finished))
+            return SegmentFailure(str(job.image), str(error))
+
+    outcomes = list(
+        one_by_one(left, run, watcher)
+        if executor is None
+        else together(left, run, watcher, executor)
+    )
+    return SegmentBatch(
+        tuple(of for of in outcomes if isinstance(of, SegmentReport)),
+        tuple(of for of in outcomes if isinstance(of, SegmentFailure)),
+        tuple(str(job.image) for job in finished),
+    )
 
 
 def _opened(source: str | Path | NDArray[Any]) -> AbstractContextManager[Raster]:

@@ -9,21 +9,28 @@ laid in one way.
 
 from glnet.errors import ConfigurationError
 from glnet.inference.box_prediction import BoxPrediction, CoarseLogits, RefinedBox
-from glnet.inference.coarse import CoarseAnswer, coarse_answer
+from glnet.inference.coarse import CoarseAnswer, coarse_answer, coarse_look, coarse_planes
 from glnet.inference.forming import form_of
-from glnet.inference.journal import Journal
 from glnet.inference.machine import resolved
 from glnet.inference.pixels import framed, require_bands
-from glnet.inference.predicting import Predicting, Section, Work, blending_of, numbered
+from glnet.inference.predicting import (
+    HERE,
+    Elsewhere,
+    Predicting,
+    Section,
+    blending_of,
+    numbered,
+)
 from glnet.inference.prediction import Prediction
 from glnet.inference.settings import Precision, Progress, Settings, quiet
 from glnet.inference.sureness import require_context
+from glnet.inference.units import Work
 from glnet.model.answers import Answer
 from glnet.model.checkpoint import Model
 from glnet.model.coarse import coarse_of
 from glnet.model.forms import Form
 from glnet.model.forms import answers_of as network_answers
-from glnet.raster import Raster, RasterPart
+from glnet.raster import Raster
 
 __all__ = [
     "Answer",
@@ -68,7 +75,7 @@ def predict(  # noqa: PLR0913 - what, where to, how; each may be left out alone
     progress: Progress = quiet,
     form: Form | None = None,
     *,
-    journal: Journal | None = None,
+    elsewhere: Elsewhere = HERE,
     coarse: CoarseAnswer | None = None,
 ) -> Prediction:
     """Run the network over a raster, every patch once in every way to lay the raster.
@@ -82,7 +89,8 @@ def predict(  # noqa: PLR0913 - what, where to, how; each may be left out alone
         wanted: Which answers are to be kept; the model's own by default.
         progress: Told after every batch of patches.
         form: How the network is computed, as `form_of` makes it once for many rasters.
-        journal: Where it is noted how far it is, and where it goes on from; started or resumed.
+        elsewhere: Where it is noted how far it is, and where it goes on from (started or resumed);
+            and who runs the network.
         coarse: What the coarse branch says, where somebody has asked it before.
 
     Raises:
@@ -97,12 +105,15 @@ def predict(  # noqa: PLR0913 - what, where to, how; each may be left out alone
     wanted = wanted or (answer_of(model, settings),)
     require_bands(raster, model.bands)
     require_context(model, settings)
-    work = Work(model, settings, wanted, form, journal)
+    work = Work(model, settings, wanted, form)
     if not is_coarse_to_fine(model, settings):
-        return Predicting(work, raster).run(progress)
+        return Predicting(work, raster, elsewhere).run(progress)
     if coarse is None:
-        coarse = coarse_answer(form_of(coarse_of(model), settings).form, model, raster, settings)
-    return _refined(work, raster, coarse, progress)
+        look = coarse_look(
+            form_of(coarse_of(model), settings).form, coarse_planes(model, raster), settings
+        )
+        coarse = coarse_answer(look, model, raster)
+    return _refined(work, raster, elsewhere, coarse, progress)
 
 
 def is_coarse_to_fine(model: Model, settings: Settings) -> bool:
@@ -110,14 +121,17 @@ def is_coarse_to_fine(model: Model, settings: Settings) -> bool:
     return model.config.coarse_to_fine is not None and not settings.everywhere
 
 
-def _refined(work: Work, raster: Raster, coarse: CoarseAnswer, progress: Progress) -> Prediction:
+def _refined(
+    work: Work, raster: Raster, elsewhere: Elsewhere, coarse: CoarseAnswer, progress: Progress
+) -> Prediction:
     """Predict every box."""
     boxes: list[RefinedBox] = []
     unit, framing = 0, work.model.config.framing
     try:
         for number, place in enumerate(coarse.boxes):
-            part = raster if place.size == raster.size else RasterPart(raster, place)
-            predicting = Predicting(work, part, Section(unit, f"box-{number}-scores"))
+            part = None if place.size == raster.size else place
+            section = Section(unit, f"box-{number}-scores")
+            predicting = Predicting(work, raster, elsewhere, part, section)
             told = numbered(progress, {"box": (number, len(coarse.boxes))})
             boxes.append(RefinedBox(place, predicting.run(told)))
             unit += predicting.units

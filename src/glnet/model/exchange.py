@@ -2,7 +2,8 @@
 
 An `Exchange` knows one raster's patch grid and makes the matrices of `resampling.py` for whatever
 map sizes turn up; a `Merger` collects what the local branch offers, patch by patch, into maps of
-the thumbnail's frame. Both belong to one run over one raster; no module keeps them.
+the thumbnail's frame. Both belong to one run over one raster; no module keeps them. A `GroupSums`
+is what some patches add to a merger, summed up beside it, here or on another machine.
 """
 
 from collections.abc import Callable, Sequence
@@ -86,30 +87,47 @@ class Exchange:
 
         return listen
 
-    def spread(self, canvas: Tensor, maps: Tensor, patches: Sequence[PatchIndex]) -> None:
-        """Add patch maps (N, C, h, w) where they belong in a canvas (C, Hm, Wm)."""
-        rows = self._merge(self.rows, canvas, canvas.shape[-2], maps.shape[-2])
-        columns = self._merge(self.columns, canvas, canvas.shape[-1], maps.shape[-1])
+    def spread(self, onto: "MapSums", maps: Tensor, patches: Sequence[PatchIndex]) -> None:
+        """Add patch maps (N, C, h, w), and how much they weigh, where they belong."""
+        canvas, (rows, columns) = onto.canvas, self._merges(onto.canvas, onto.whole, maps)
         step = max(1, CAST_NUMBERS // maps[0, 0].numel())
         for own, (row, column) in zip(maps, patches, strict=True):
-            place = canvas[:, _span(rows, row), _span(columns, column)]
-            for part, of in zip(torch.split(place, step), torch.split(own, step), strict=True):
-                part.add_(rows.matrices[row].T @ (of.to(canvas) @ columns.matrices[column]))
-
-    def reach(self, weights: Tensor, maps: Tensor, patches: Sequence[PatchIndex]) -> None:
-        """Add what patch maps (N, C, h, w) of ones would add to one channel (Hm, Wm)."""
-        rows = self._merge(self.rows, weights, weights.shape[-2], maps.shape[-2])
-        columns = self._merge(self.columns, weights, weights.shape[-1], maps.shape[-1])
-        for row, column in patches:
-            weights[_span(rows, row), _span(columns, column)] += torch.outer(
-                rows.matrices[row].sum(0), columns.matrices[column].sum(0)
+            down, across = rows.matrices[row], columns.matrices[column]
+            place = (
+                _span(rows, row, onto.corner[0]),
+                _span(columns, column, onto.corner[1]),
             )
+            for part, of in zip(
+                torch.split(canvas[:, *place], step), torch.split(own, step), strict=True
+            ):
+                part.add_(down.T @ (of.to(canvas) @ across))
+            onto.reach[place] += torch.outer(down.sum(0), across.sum(0))
+
+    def room(self, like: Tensor, maps: Tensor, patches: Sequence[PatchIndex]) -> "MapSums":
+        """No sums yet, over the cells of a map (C, Hm, Wm) that patch maps (N, C, h, w) reach."""
+        whole = (like.shape[-2], like.shape[-1])
+        rows, columns = self._merges(like, whole, maps)
+        down = [_span(rows, row) for row in sorted({row for row, _ in patches})]
+        across = [_span(columns, column) for column in sorted({column for _, column in patches})]
+        corner = (min(of.start for of in down), min(of.start for of in across))
+        sides = (
+            max(of.stop for of in down) - corner[0],
+            max(of.stop for of in across) - corner[1],
+        )
+        return MapSums.empty(like, whole, corner, sides)
 
     def _crop(self, axis: Axis, like: Tensor, cells: int, samples: int) -> Banded:
         return self._banded(
             ("crop", axis, cells, samples, like.dtype, like.device),
             lambda: crop_matrices(axis, cells, samples, self.sampling),
             like,
+        )
+
+    def _merges(self, like: Tensor, whole: tuple[int, int], maps: Tensor) -> tuple[Banded, Banded]:
+        like = like.new_empty(0, dtype=_precise(like.dtype))
+        return (
+            self._merge(self.rows, like, whole[0], maps.shape[-2]),
+            self._merge(self.columns, like, whole[1], maps.shape[-1]),
         )
 
     def _merge(self, axis: Axis, like: Tensor, cells: int, samples: int) -> Banded:
@@ -126,6 +144,95 @@ class Exchange:
         return self._known[key]
 
 
+class MapSums(NamedTuple):
+    """Sums over a rectangle of one map's cells, at least in float32.
+
+    Attributes:
+        whole: Rows and columns of the whole map.
+        corner: The row and the column of the rectangle's first cell.
+        canvas: (C, rows, columns), what patches said of its cells.
+        reach: (rows, columns), how much they weighed there.
+    """
+
+    whole: tuple[int, int]
+    corner: tuple[int, int]
+    canvas: Tensor
+    reach: Tensor
+
+    @classmethod
+    def empty(
+        cls, like: Tensor, whole: tuple[int, int], corner: tuple[int, int], sides: Sequence[int]
+    ) -> "MapSums":
+        """Zeros, of the channels of a map (C, Hm, Wm)."""
+        canvas = like.new_zeros((like.shape[0], *sides), dtype=_precise(like.dtype))
+        return cls(whole, corner, canvas, torch.zeros_like(canvas[0]))
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the rectangle is the map."""
+        return self.reach.shape == self.whole
+
+    def add(self, other: "MapSums") -> None:
+        """Add the sums over a rectangle that lies inside this one."""
+        place = tuple(
+            slice(first - own, first - own + side)
+            for first, own, side in zip(other.corner, self.corner, other.reach.shape, strict=True)
+        )
+        self.canvas[:, *place].add_(other.canvas.to(self.canvas.device))
+        self.reach[place] += other.reach.to(self.reach.device)
+
+
+class Summed(NamedTuple):
+    """What some patches add to the merged maps.
+
+    Attributes:
+        maps: One for every map of every layer and level, in order; none of no patches.
+        patches: Which patches.
+    """
+
+    maps: Sequence[MapSums]
+    patches: Sequence[PatchIndex]
+
+
+class GroupSums:
+    """What a group of patches adds to the merged maps, over the cells that the group reaches.
+
+    The sums begin at zero, so that they are the same wherever they are made.
+
+    Args:
+        exchange: The raster's way between frames.
+        like: The context branch's features, whose sizes the merged maps take.
+        places: The patches of the group, of which some may never be added.
+    """
+
+    def __init__(
+        self, exchange: Exchange, like: BranchFeatures, places: Sequence[PatchIndex]
+    ) -> None:
+        self._maps: list[MapSums] = []
+        self._patches: list[PatchIndex] = []
+        self._exchange = exchange
+        self._like = _flat(like)
+        self._places = places
+
+    def add(self, features: BranchFeatures, patches: Sequence[PatchIndex]) -> None:
+        """Add a batch of patches."""
+        given = _flat(features)
+        if not self._maps:
+            self._maps = [
+                self._exchange.room(of[0], own, self._places)
+                for of, own in zip(self._like, given, strict=True)
+            ]
+        for onto, own in zip(self._maps, given, strict=True):
+            with _without_autocast(own.device):
+                self._exchange.spread(onto, own, patches)
+        self._patches += patches
+
+    @property
+    def summed(self) -> Summed:
+        """The sums; add nothing any more."""
+        return Summed(self._maps, self._patches)
+
+
 class Merger:
     """Collects the local branch's maps into maps of the thumbnail's frame, at least in float32.
 
@@ -133,6 +240,9 @@ class Merger:
         exchange: The raster's way between frames.
         like: The context branch's features, whose sizes the merged maps take.
         places: The patches that there will be; by default all of the raster.
+
+    Attributes:
+        shapes: Maps of the merged ones' shapes that hold one number.
     """
 
     def __init__(
@@ -146,12 +256,8 @@ class Merger:
         every = ((row, column) for row in rows for column in columns)
         self._missing = set(every if places is None else places)
         self._skipped: set[PatchIndex] = set()
-        self._canvas = like.map(
-            lambda _, of: torch.zeros_like(
-                of[0], dtype=torch.promote_types(of.dtype, torch.float32)
-            )
-        )
-        self._reach = self._canvas.map(lambda _, of: torch.zeros_like(of[0]))
+        self.shapes = like.map(lambda _, of: of.new_zeros(()).expand(of.shape))
+        self._sums: list[MapSums] | None = None
 
     def add(self, features: BranchFeatures, patches: Sequence[PatchIndex]) -> None:
         """Add a batch of patches.
@@ -159,14 +265,38 @@ class Merger:
         Raises:
             ValueError: If a patch was added before or comes twice.
         """
+        self._found(patches)
+        for onto, own in zip(self._made(), _flat(features), strict=True):
+            with _without_autocast(own.device):
+                self._exchange.spread(onto, own, patches)
+
+    def add_group(self, group: Summed) -> None:
+        """Add the sums of a group, which are not to be used any more.
+
+        Raises:
+            ValueError: If a patch was added before or comes twice.
+        """
+        self._found(group.patches)
+        if self._sums is None and group.maps and all(of.is_whole for of in group.maps):
+            # Zero and these are these, without the room for zeros.
+            self._sums = list(group.maps)
+            return
+        for onto, own in zip(self._made(), group.maps, strict=True) if group.maps else ():
+            onto.add(own)
+
+    def _found(self, patches: Sequence[PatchIndex]) -> None:
         if len(set(patches)) < len(patches) or not self._missing.issuperset(patches):
             raise ValueError("a patch can be merged only once")
         self._missing.difference_update(patches)
-        for canvas, reach, maps in zip(self._canvas, self._reach, features, strict=True):
-            for target, weights, own in zip(canvas, reach, maps, strict=True):
-                with _without_autocast(target.device):
-                    self._exchange.spread(target, own, patches)
-                    self._exchange.reach(weights, own, patches)
+
+    def _made(self) -> list[MapSums]:
+        """The sums; zeros before anything was added."""
+        if self._sums is None:
+            self._sums = [
+                MapSums.empty(of[0], (of.shape[-2], of.shape[-1]), (0, 0), of.shape[-2:])
+                for of in _flat(self.shapes)
+            ]
+        return self._sums
 
     def skip(self, patches: Sequence[PatchIndex]) -> None:
         """Do without some patches: the others' mean is taken where they overlap, else nothing.
@@ -182,7 +312,8 @@ class Merger:
     @property
     def sums(self) -> list[Tensor]:
         """The sums so far, (C, Hm, Wm) and their weights, of every layer and level, in order."""
-        return [of for maps in (*self._canvas, *self._reach) for of in maps]
+        made = self._made()
+        return [of.canvas for of in made] + [of.reach for of in made]
 
     def restore(self, sums: Sequence[Tensor], added: Sequence[PatchIndex]) -> None:
         """Go on from the sums that another merger had after adding these patches.
@@ -202,14 +333,37 @@ class Merger:
         Raises:
             ValueError: If patches are missing.
         """
+        return heard_maps(self.shapes, self.merged_maps(), dtype)
+
+    def merged_maps(self) -> list[Tensor]:
+        """The merged maps (C, Hm, Wm) of every layer and level, in order, once all patches are in.
+
+        Raises:
+            ValueError: If patches are missing.
+        """
         if self._missing:
             raise ValueError(f"{len(self._missing)} patches are not merged yet")
+        made = self._made()
         if self._skipped:
-            for canvas, reach in zip(self._canvas, self._reach, strict=True):
-                for target, weights in zip(canvas, reach, strict=True):
-                    # Where only skipped patches reach, the sum is zero, and stays.
-                    target.div_(torch.where(weights > LEAST_WEIGHT, weights, 1))
-        return hear_features(self._canvas, lambda _, of: Heard(of[None].to(dtype)))
+            for of in made:
+                # Where only skipped patches reach, the sum is zero, and stays.
+                of.canvas.div_(torch.where(of.reach > LEAST_WEIGHT, of.reach, 1))
+        return [of.canvas for of in made]
+
+
+def heard_maps(like: BranchFeatures, maps: Sequence[Tensor], dtype: torch.dtype) -> HeardFeatures:
+    """Maps (C, Hm, Wm) of every layer and level, in order, as they are heard in their own frame."""
+    left = iter(maps)
+    return hear_features(like, lambda *_: Heard(next(left)[None].to(dtype)))
+
+
+def _flat(features: BranchFeatures) -> list[Tensor]:
+    """All maps, in the order of layers and levels."""
+    return [of for levels in features for of in levels]
+
+
+def _precise(dtype: torch.dtype) -> torch.dtype:
+    return torch.promote_types(dtype, torch.float32)
 
 
 def _without_autocast(device: torch.device) -> AbstractContextManager[object]:
@@ -217,5 +371,7 @@ def _without_autocast(device: torch.device) -> AbstractContextManager[object]:
     return nullcontext() if device.type == "meta" else torch.autocast(device.type, enabled=False)
 
 
-def _span(of: Banded, patch: int) -> slice:
-    return slice(of.offsets[patch], of.offsets[patch] + of.matrices.shape[-1])
+def _span(of: Banded, patch: int, first: int = 0) -> slice:
+    """The cells that a patch reaches, counted from a first one."""
+    begin = of.offsets[patch] - first
+    return slice(begin, begin + of.matrices.shape[-1])

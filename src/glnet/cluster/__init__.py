@@ -1,0 +1,1 @@
+"""Prediction beyond one process: an executor on Ray (the extra ``ray``)."""

@@ -1,0 +1,323 @@
+"""Workers as Ray's actors; the only module that knows of Ray, which it imports when it is used."""
+
+import logging
+import os
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from importlib.util import find_spec
+from types import ModuleType
+from typing import Protocol
+
+from glnet.cluster.pieces import Array, Failure, Method, Ready, Scene
+from glnet.cluster.pool import TICK_S, Hand, LostError
+from glnet.cluster.worker import Worker
+from glnet.errors import ClusterError, ConfigurationError
+from glnet.inference.settings import Settings
+from glnet.model.checkpoint import Model
+
+LOCAL = "local"
+"""The address of a cluster that is started on this machine, and ends with the command."""
+
+SECONDS_TO_ANSWER = 10.0
+"""So long the address of a cluster may take to let somebody in."""
+
+STORE_SHARE = 0.9
+"""Of an object store, the part that may be filled."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Places:
+    """Which workers are wanted.
+
+    Attributes:
+        workers: How many; by default as many as the cluster has room for.
+        threads: With how many each computes, and how many CPUs it takes.
+        gpus: Which part of a GPU each takes; 0 computes on the CPU.
+
+    Raises:
+        ConfigurationError: If a number is too low.
+    """
+
+    workers: int | None = None
+    threads: int = 1
+    gpus: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.workers is not None and self.workers < 1:
+            raise ConfigurationError(f"at least 1 worker is needed, got {self.workers} (--workers)")
+        if self.threads < 1:
+            raise ConfigurationError(f"a worker needs at least 1 thread, got {self.threads}")
+        if self.gpus < 0 or (self.gpus > 1 and self.gpus != int(self.gpus)):
+            raise ConfigurationError(
+                "a worker takes a part of one GPU or several whole ones, such as 0.5 or 1, got "
+                f"{self.gpus:g} (--gpus-per-worker)"
+            )
+
+
+class RayEngine:
+    """Workers on a Ray cluster (`glnet.cluster.executor.Engine`).
+
+    Args:
+        address: ``auto`` (the cluster that this machine belongs to, else a local one), ``local``,
+            or ``host:port``.
+        places: Which workers.
+
+    Raises:
+        ClusterError: If Ray is not installed, there is no cluster at the address, it does not fit
+            this process, or has no room for the workers.
+    """
+
+    def __init__(self, address: str, places: Places) -> None:
+        self._ray = _imported()
+        self._places = places
+        self._actors: Sequence[_Handle] = []
+        self._workers: list[_Actor] = []
+        self._owns = not self._ray.is_initialized()
+        if self._owns:
+            _connect(self._ray, address, places)
+        self._number = self._fitting()
+
+    @property
+    def threads(self) -> int:
+        """With how many threads each worker computes."""
+        return self._places.threads
+
+    @property
+    def device(self) -> str:
+        """On what each computes."""
+        return "cuda" if self._places.gpus else "cpu"
+
+    def start(self, model: Model | str, settings: Settings) -> Sequence[tuple[Hand, Ready]]:
+        """Workers that have a model ready.
+
+        Raises:
+            ClusterError: If one of them is lost before.
+            GLNetError: If one of them cannot load the model.
+        """
+        ray = self._ray
+        with _explained(ray):
+            if not self._actors:
+                self._actors = self._begun()
+            given = ray.put(model)
+            self._workers = [
+                _Actor(ray, actor, number, partial(actor.load.remote, given, settings))
+                for number, actor in enumerate(self._actors)
+            ]
+            loading = [of.loading() for of in self._workers]
+            return [
+                (of, of.loaded(ray.get(ref)))
+                for of, ref in zip(self._workers, loading, strict=True)
+            ]
+
+    def _begun(self) -> Sequence["_Handle"]:
+        """New actors."""
+        places = self._places
+        kind = self._ray.remote(Worker).options(
+            num_cpus=places.threads,
+            num_gpus=places.gpus,
+            max_restarts=-1,
+            max_task_retries=0,
+            scheduling_strategy="SPREAD",
+        )
+        store = self._store_bytes()
+        return [kind.remote(places.threads, store) for _ in range(self._number)]
+
+    def put(self, value: Array) -> object:
+        """An array for all workers, once in the object store of each machine."""
+        return self._ray.put(value)
+
+    def dismiss(self) -> None:
+        """Have no workers any more; who waits for one hears that it is lost."""
+        for actor in self._actors if self._ray.is_initialized() else ():
+            self._ray.kill(actor)
+        self._actors = []
+
+    def stop(self) -> None:
+        """Leave the cluster; it ends, if it is of our own."""
+        if self._owns and self._ray.is_initialized():
+            self._ray.shutdown()
+
+    def _fitting(self) -> int:
+        """How many workers there will be.
+
+        Raises:
+            ClusterError: If there is no room for one, or for as many as are wanted.
+        """
+        nodes = [of["Resources"] for of in self._ray.nodes() if of["Alive"]]
+        room = sum(_room(of, self._places) for of in nodes)
+        wanted = self._places.workers
+        if room < (wanted or 1):
+            what = f"{self._places.threads} CPUs" if self._places.threads > 1 else "1 CPU"
+            gpus = f" and {self._places.gpus:g} GPUs" if self._places.gpus else ""
+            raise ClusterError(
+                f"the cluster has room for {room} workers of {what}{gpus} each, {wanted or 1} are "
+                "wanted; start more nodes, or ask for fewer (--workers, --gpus-per-worker)"
+            )
+        return wanted or room
+
+    def _store_bytes(self) -> int:
+        found = [of["Resources"].get("object_store_memory", 0) for of in self._ray.nodes()]
+        return int(STORE_SHARE * min(of for of in found if of))
+
+
+class _Question(Protocol):
+    """A method of an actor."""
+
+    def remote(self, *words: object) -> object:
+        """Ask; a reference to the answer."""
+        ...
+
+
+class _Handle(Protocol):
+    """An actor that is a `Worker`."""
+
+    @property
+    def load(self) -> _Question:
+        """`Worker.load`."""
+        ...
+
+    @property
+    def call(self) -> _Question:
+        """`Worker.call`."""
+        ...
+
+
+class _Actor:
+    """One worker; ``loading`` has it load the model, and gives a reference to its answer."""
+
+    def __init__(
+        self, ray: ModuleType, actor: _Handle, number: int, load: Callable[[], object]
+    ) -> None:
+        self.name = f"worker {number + 1}"
+        self.loading = load
+        self._ray = ray
+        self._actor = actor
+
+    def loaded(self, answer: Ready | Failure) -> Ready:
+        """What it is, or what it raised.
+
+        Raises:
+            GLNetError: If it raised one.
+        """
+        if isinstance(answer, Failure):
+            raise answer.error
+        self.name = f"{self.name}, {answer.host}"
+        return answer
+
+    def call(self, method: Method, scene: Scene, words: Sequence[object]) -> object:
+        """Ask, and wait for the answer.
+
+        Raises:
+            LostError: If the worker, its machine or its answer is gone.
+        """
+        ray = self._ray
+        try:
+            return ray.get(self._actor.call.remote(method, scene, *words))
+        except ray.exceptions.RayTaskError:
+            raise  # A mistake of ours; the worker lives.
+        except ray.exceptions.RayError as error:
+            raise LostError(f"{type(error).__name__}: {error}") from error
+
+    def revive(self, is_over: Callable[[], bool]) -> bool:
+        """Wait until Ray has started it anew, maybe elsewhere, and it has loaded the model."""
+        ray = self._ray
+        while not is_over():
+            ref = self.loading()
+            while not is_over():
+                if ray.wait([ref], timeout=TICK_S)[0]:
+                    break
+            try:
+                if not is_over() and isinstance(ray.get(ref), Ready):
+                    return True
+            except ray.exceptions.RayError:
+                continue
+        return False
+
+
+def _imported() -> ModuleType:
+    if find_spec("ray") is None:
+        raise ClusterError("this needs Ray; install it with: pip install 'glnet[ray]'")
+    # Before it is imported, as it reads them then.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    import ray  # noqa: PLC0415 - an extra
+    import ray.exceptions  # noqa: PLC0415
+
+    return ray
+
+
+def _connect(ray: ModuleType, address: str, places: Places) -> None:
+    """Join a cluster, or start one.
+
+    Raises:
+        ClusterError: If there is none at the address, or it has another Python or Ray.
+    """
+    if "://" in address:
+        raise ClusterError(
+            f"expected the address of a Ray cluster such as 10.0.0.1:6379, got {address}; run this "
+            "on one of the cluster's machines"
+        )
+    if address not in {"auto", LOCAL}:
+        _require_answer(address)
+    quiet: dict[str, object] = {
+        "include_dashboard": False,
+        "log_to_driver": False,
+        "logging_level": logging.ERROR,
+    }
+    with _explained(ray):
+        if address == LOCAL:
+            _start_local(ray, places, quiet)
+            return
+        try:
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+        except ConnectionError as error:
+            if address != "auto":
+                raise ClusterError(
+                    f"no Ray cluster answers at {address}; start one with: ray start --head"
+                ) from error
+            _start_local(ray, places, quiet)
+
+
+def _start_local(ray: ModuleType, places: Places, quiet: dict[str, object]) -> None:
+    cpus = None if places.workers is None else places.workers * places.threads
+    ray.init(address=LOCAL, num_cpus=cpus, **quiet)
+
+
+def _require_answer(address: str) -> None:
+    """Ask at the door first: Ray would try for long, and then end the process."""
+    host, _, port = address.rpartition(":")
+    try:
+        with socket.create_connection((host, int(port)), SECONDS_TO_ANSWER):
+            return
+    except (OSError, ValueError) as error:
+        raise ClusterError(
+            f"no Ray cluster answers at {address} ({error}); name the host and port that ray start "
+            "--head has printed, or auto"
+        ) from error
+
+
+@contextmanager
+def _explained(ray: ModuleType) -> Iterator[None]:
+    """Say in a line what Ray says in many.
+
+    Raises:
+        ClusterError: If it says something.
+    """
+    try:
+        yield
+    except (ray.exceptions.RayError, RuntimeError, ConnectionError) as error:
+        if isinstance(error, ClusterError):
+            raise
+        words = " ".join(str(error).split())
+        raise ClusterError(f"the Ray cluster cannot be used: {words}") from error
+
+
+def _room(resources: dict[str, float], places: Places) -> int:
+    """How many workers have room on a node."""
+    room = int(resources.get("CPU", 0) // places.threads)
+    if not places.gpus:
+        return room
+    return min(room, int(resources.get("GPU", 0) / places.gpus + 1e-6))
