@@ -205,13 +205,12 @@ class _Scene:
         ):
             self._refined_patches = prediction.refined_patches
             write = opened_writers(files, job, raster, classes, overwrite=rules.overwrite)
+            write = _seen(write, audience)
             tiles = sum(1 for _ in blocks(raster.size, LABEL_TILE))
             with closing(self._answers(prediction)) as answers:
                 for number, found in enumerate(answers, start=1):
                     write(found)
                     tally.add(found.window, found.labels)
-                    if audience is not None:
-                        audience.sees(found.window, found.labels)
                     if number % TILES_BETWEEN == 0 or number == tiles:
                         give_back_memory()
                     progress("writing", number, tiles)
@@ -297,6 +296,18 @@ class _Scene:
             damaged=len(self._image.damaged),
             note="; ".join(of for of in notes if of) or None,
         )
+
+
+def _seen(write: Callable[[Answered], None], audience: Audience | None) -> Callable[..., None]:
+    """What is written is shown to who looks on."""
+    if audience is None:
+        return write
+
+    def written(found: Answered) -> None:
+        write(found)
+        audience.sees(found.window, found.labels)
+
+    return written
 
 
 def _beside(job: Job, image: Opened, classes: int) -> Beside:
