@@ -13,6 +13,7 @@ from PIL import Image
 from glnet.cli.training_display import TrainingDisplay
 from glnet.model.checkpoint import load_model
 from glnet.training.checking import CHECKING
+from glnet.training.devices import SaidElsewhereError
 from tests.cli.commands import files_of_at_most, only_line, run, start
 from tests.cli.tiny_training import write_config, write_data
 from tests.training.tiny_run import assert_same_weights
@@ -70,6 +71,50 @@ def test_options_win_over_the_file(
     assert not (tmp_path / "run").exists()
 
 
+def test_short_options_are_those_of_the_run(config: Path, tmp_path: Path, capfd: Captured) -> None:
+    status = run("train", config, "--devices=1", "--num-nodes", 1, "--strategy", "ddp")
+
+    assert status == 0
+    written = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())["run"]
+    assert (written["devices"], written["num_nodes"], written["strategy"]) == (1, 1, "ddp")
+    capfd.readouterr()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--devices", "0"), "run.devices must be at least 1, got 0"),
+        (("--devices", "two"), "run.devices: expected a whole number, got two"),
+        (("--num-nodes", "0"), "run.num_nodes must be at least 1, got 0"),
+        (("--num-nodes", "2"), "run.num_nodes 2 needs the command started on each of the machines"),
+        (("--strategy", "fsdp"), "run.strategy: expected one of 'ddp', got fsdp"),
+        (("--run.timeout_s", "0"), "run.timeout_s must be at least 1, got 0.0"),
+    ],
+)
+def test_devices_that_cannot_be_are_refused(
+    config: Path, tmp_path: Path, capfd: Captured, words: tuple[str, str], said: str
+) -> None:
+    status = run("train", config, *words)
+
+    assert status == 1
+    assert only_line(capfd).startswith(f"error: {said}")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("error", [SaidElsewhereError("said"), KeyboardInterrupt()])
+def test_what_the_first_process_says_no_other_one_repeats(
+    config: Path, capfd: Captured, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("glnet.training.run.train_and_evaluate", fail)
+    monkeypatch.setattr("glnet.training.devices.is_first", lambda: False)
+
+    assert run("train", config) == 1
+    assert capfd.readouterr().err == ""
+
+
 def test_json_is_all_that_is_printed(config: Path, tmp_path: Path, capfd: Captured) -> None:
     status = run("train", config, "--json")
 
@@ -86,7 +131,12 @@ def test_help_explains_every_key_and_needs_no_training_library() -> None:
 
     assert (process.returncode, err) == (0, "")
     assert out.startswith("usage: glnet train CONFIG.yaml [--key value ...] [--resume] [--json]\n")
-    for words in ("--data.folder FOLDER", "--stages.refined.epochs EPOCHS", "default: 500"):
+    for words in (
+        "--data.folder FOLDER",
+        "--stages.refined.epochs EPOCHS",
+        "default: 500",
+        "--num-nodes N",
+    ):
         assert words in out
     assert "one of 'none', 'balanced', or a list of numbers" in " ".join(out.split())
     for words in ("Literal", "default: null", "Path to a configuration file"):

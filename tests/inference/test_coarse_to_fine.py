@@ -7,17 +7,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from affine import Affine
 from numpy.typing import NDArray
+from rasterio.crs import CRS
+from rasterio.warp import transform
 from torch import Tensor, nn
 from torch.nn import functional
 
-from glnet.errors import ConfigurationError
+from glnet.errors import ConfigurationError, OutputError
 from glnet.geometry import Size, Window, strips
-from glnet.inference import journal
+from glnet.inference import journal, scene
 from glnet.inference.coarse import CoarseAnswer, coarse_answer, coarse_look, coarse_planes
 from glnet.inference.estimate import estimate
 from glnet.inference.forming import form_of
 from glnet.inference.jobs import Extras
+from glnet.inference.predictor import Predictor
 from glnet.inference.segment import segment, segment_file
 from glnet.inference.settings import Progress, Settings
 from glnet.inference.starting import Rules
@@ -309,6 +313,42 @@ def test_boxes_of_a_model_without_a_coarse_branch_are_refused(tmp_path: Path) ->
         segment_file(image, tmp_path / "b.tif", tiny_model(), ROOMY, extras=Extras(boxes=True))
 
     assert [of.name for of in tmp_path.iterdir()] == ["a.tif"]
+
+
+def test_boxes_that_lie_nowhere_are_refused_before_the_image_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = _placed(tmp_path, 'LOCAL_CS["site",UNIT["metre",1]]')
+    monkeypatch.setattr(Predictor, "coarse", lambda *_: pytest.fail("the image was read"))
+
+    with pytest.raises(OutputError, match=r"longitude and latitude.*leave them out"):
+        segment_file(image, tmp_path / "b.tif", _model(), ROOMY, extras=Extras(boxes=True))
+
+    assert [of.name for of in tmp_path.iterdir()] == ["a.tif"]
+
+
+def test_a_box_with_a_corner_in_space_is_refused_before_any_patch_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = _placed(tmp_path, "EPSG:32633")
+    monkeypatch.setattr(
+        "glnet.vector.placement.reprojected",
+        lambda *of: transform(*of) if len(of[2]) == 1 else [[float("inf")] * len(of[2])] * 2,
+    )
+    monkeypatch.setattr(scene, "predict", lambda *_, **__: pytest.fail("patches were read"))
+
+    with pytest.raises(OutputError, match="some of its points have none"):
+        segment_file(image, tmp_path / "b.tif", _model(), ROOMY, extras=Extras(boxes=True))
+
+    assert not (tmp_path / "b.tif").exists()
+    assert not (tmp_path / "b_boxes.geojson").exists()
+
+
+def _placed(folder: Path, crs: str) -> Path:
+    """The scene as a file that says where it lies."""
+    path, pixels = folder / "a.tif", np.moveaxis(_scene(), 2, 0)
+    corner = Affine(1, 0, 500_000, 0, -1, 5_000_000)
+    return write_tiff(path, pixels, crs=CRS.from_user_input(crs), transform=corner)
 
 
 def test_more_than_two_classes_are_refused_with_the_way_out() -> None:

@@ -18,7 +18,7 @@ from glnet.training.run import Watchers, train
 from tests.training.tiny_run import tiny_config, weights, with_run, with_stages, write_scenes
 
 EPOCH = re.compile(r"glnet: (\w+): epoch \d+ of \d+, loss (\d\.\d+), validation mIoU (\d+\.\d), .*")
-PATIENCE_S = 100
+PATIENCE_S = 250
 
 
 def started(config: TrainingConfig, folder: Path) -> tuple[str, str]:

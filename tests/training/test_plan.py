@@ -151,6 +151,30 @@ def test_processes_share_what_one_would_see(
         assert _learnt(together) == _learnt(alone)
 
 
+@given(images=st.integers(1, 12), micro_batch=st.integers(1, 4), world=st.integers(2, 4))
+def test_processes_run_at_once_what_one_would(images: int, micro_batch: int, world: int) -> None:
+    sizes = [SIZES[0]] * images
+    of = plan(replace(FREE, micro_batch=micro_batch), images, at_once, sizes=sizes)
+    alone = {tuple(look.image for look in task.looks) for task in of.tasks(0, 0)}
+
+    dealt: list[tuple[int, ...]] = []
+    for rank in range(world):
+        of.part = Part(rank, world)
+        dealt += [tuple(look.image for look in task.looks) for task in of.tasks(0, 0)]
+    at_work = {images for images in dealt if images}
+
+    if len(alone) >= world:
+        assert at_work == alone
+    else:  # more thumbnails at once than there are for each process
+        assert max(map(len, at_work)) == min(micro_batch, -(-images // world))
+
+
+def test_how_many_images_a_step_has() -> None:
+    of = plan(images=3, sizes=[SIZES[0]] * 7)
+
+    assert [of.images(step) for step in range(of.steps)] == [3, 3, 1]
+
+
 def _learnt(tasks: list[Task]) -> Counter[object]:
     """Which places of which image are answered for; images, where thumbnails are."""
     return Counter(

@@ -18,6 +18,7 @@ from glnet.geometry import Window
 from glnet.model.config import Framing
 from glnet.training.augmentation import Turn
 from glnet.training.config import TrainingConfig
+from glnet.training.devices import LostProcessError
 from glnet.training.images import LabelledImage
 from glnet.training.keeping import read_checkpoint
 from glnet.training.plan import Task
@@ -240,6 +241,31 @@ def test_a_reading_process_that_ends_by_itself_is_told(config: TrainingConfig) -
         explained("local", config, config.stages.local),
     ):
         raise RuntimeError("DataLoader worker (pid(s) 12, 13) exited unexpectedly")
+
+
+def test_memory_that_ran_out_in_another_process_has_the_same_way_out(
+    config: TrainingConfig,
+) -> None:
+    set_so = with_stages(config, micro_batch=6)
+
+    with (
+        pytest.raises(TrainingError, match=r"^out of memory in stage local: lower .* from 6 to 3"),
+        explained("local", set_so, set_so.stages.local),
+    ):
+        raise TrainingError("process 2 of 2, on there: CUDA out of memory. Tried to allocate")
+
+
+def test_a_process_that_does_not_answer_is_told(
+    config: TrainingConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where Lightning asks it, in errors of no kind of their own."""
+    monkeypatch.setattr("glnet.training.devices.is_alone", lambda: False)
+
+    with (
+        pytest.raises(LostProcessError, match="go on from it with --resume"),
+        explained("local", config, config.stages.local),
+    ):
+        raise RuntimeError("[gloo/transport/tcp/pair.cc:1] Connection closed by peer")
 
 
 def test_what_nobody_foresaw_is_left_as_it_is(config: TrainingConfig) -> None:

@@ -10,7 +10,7 @@ from glnet.data import SCENE_CLASSES, SceneSettings, make_scene
 from glnet.data.scene_files import SCENE_GEOREFERENCE
 from glnet.geometry import Size, Window
 from glnet.raster import LabelWriter, ScoreWriter, image_writer
-from glnet.vector import write_boxes
+from glnet.vector import boxes_as_geojson, write_boxes
 
 Bytes = NDArray[np.uint8]
 
@@ -80,4 +80,5 @@ def _write(drawn: Drawn, size: Size) -> None:
         path = drawn.label_file.with_name(f"scene_{what}.tif")
         with ScoreWriter(path, size, place, [f"{at}" for at in range(len(values))]) as scored:
             scored.write(values, drawn.labels != 255)
-    write_boxes(drawn.label_file.with_name("scene_boxes.geojson"), [drawn.box], place)
+    boxes = boxes_as_geojson([drawn.box], place)
+    write_boxes(drawn.label_file.with_name("scene_boxes.geojson"), boxes)

@@ -13,6 +13,13 @@ from glnet.cli.training_display import TrainingDisplay
 FLAGS = {"--json", "--resume"}
 """Options that are no part of the configuration."""
 
+SHORT = {
+    "--devices": "--run.devices",
+    "--num-nodes": "--run.num_nodes",
+    "--strategy": "--run.strategy",
+}
+"""Keys of the configuration that have a shorter name here."""
+
 
 def run_words(words: Sequence[str]) -> int:
     """Train as ``CONFIG.yaml --key value ...`` says, then evaluate on the validation split."""
@@ -23,16 +30,21 @@ def run_words(words: Sequence[str]) -> int:
         _print_help(configuration_parser())
         return 0
     flags = FLAGS & set(words)
-    words = [word for word in words if word not in FLAGS]
+    words = [_in_full(word) for word in words if word not in FLAGS]
     file = None if words[0].startswith("-") else words[0]
     config = read_config(file, words if file is None else words[1:])
 
-    from glnet.training.devices import is_first  # noqa: PLC0415
+    from glnet.training.devices import SaidElsewhereError, is_first  # noqa: PLC0415
     from glnet.training.run import Watchers, train_and_evaluate  # noqa: PLC0415
 
     with closing(TrainingDisplay(is_silent=not is_first())) as display:
         watchers = Watchers(display.epoch, display.step, display.note)
-        result = train_and_evaluate(config, watchers, resume="--resume" in flags)
+        try:
+            result = train_and_evaluate(config, watchers, resume="--resume" in flags)
+        except (SaidElsewhereError, KeyboardInterrupt):
+            if is_first():
+                raise
+            return 1
     if result is None:
         return 0
     if "--json" in flags:
@@ -41,6 +53,12 @@ def run_words(words: Sequence[str]) -> int:
         say(score_table(result.evaluation.to_dict()))
         say(f"the model is in {result.model}, the run explains itself in {config.output}")
     return 0
+
+
+def _in_full(word: str) -> str:
+    """An option under the name of its key."""
+    name, equals, value = word.partition("=")
+    return SHORT.get(name, name) + equals + value
 
 
 def _print_help(parser: ArgumentParser) -> None:
@@ -56,4 +74,7 @@ def _print_help(parser: ArgumentParser) -> None:
         help="go on where the run in the output folder was stopped, at any moment",
     )
     parser.add_argument("--json", action="store_true", help="print the scores as JSON")
+    for name, key in SHORT.items():
+        metavar = "NAME" if name == "--strategy" else "N"
+        parser.add_argument(name, metavar=metavar, help=f"short for {key}")
     make_readable(parser, "train").print_help()

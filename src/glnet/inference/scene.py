@@ -47,7 +47,7 @@ from glnet.raster import (
     LABEL_TILE,
     write_picture,
 )
-from glnet.vector import write_boxes
+from glnet.vector import boxes_as_geojson, check_boxes, write_boxes
 
 TILES_BETWEEN = 16
 """Tiles that are written until memory is given back."""
@@ -104,10 +104,8 @@ def segment_scene(  # noqa: PLR0913 - what, where to, by whom and how; who looks
         beside += Beside(0 if audience is None else audience.host_bytes)
         settings, formed = predictor.fitted(raster, beside)
         is_everywhere = not is_coarse_to_fine(predictor.model, settings)
-        if job.boxes is not None and is_everywhere:
-            raise ConfigurationError(
-                "--boxes is for coarse-to-fine models that refine boxes alone; leave it out"
-            )
+        if job.boxes is not None:
+            _check_boxes(image, is_everywhere=is_everywhere)
         facts = {
             **facts_of(job, raster, identity, predictor, settings, is_everywhere),
             **source.facts(),
@@ -189,6 +187,10 @@ class _Scene:
             if job.vector is None
             else polygon_writer(job.vector, job, self._image, classes, overwrite=rules.overwrite)
         )
+        boxes = self._refined.boxes or ()
+        placed = None
+        if job.boxes is not None:
+            placed = boxes_as_geojson(boxes, raster.georeference, scale=self._image.downsample)
         tally = Tally(raster, [info.name for info in model.config.classes])
         with (
             predict(
@@ -214,29 +216,27 @@ class _Scene:
                     if number % TILES_BETWEEN == 0 or number == tiles:
                         give_back_memory()
                     progress("writing", number, tiles)
-            if sum(of.size.area for of in self._image.damaged) == raster.size.area:
-                raise RasterError(f"{job.image} cannot be read anywhere; it may be damaged or gone")
-            if identity_of(job.image) != identity:
-                raise RasterError(
-                    f"{job.image} has changed while it was read; segment it again once it is whole"
-                )
+            self._require_read(identity)
         if polygons is not None:
             write_polygons(polygons, job.output, progress)
-        boxes = self._refined.boxes or ()
-        if job.boxes is not None:
-            write_boxes(
-                job.boxes.absolute(),
-                boxes,
-                raster.georeference,
-                scale=self._image.downsample,
-                overwrite=rules.overwrite,
-            )
+        if job.boxes is not None and placed is not None:
+            write_boxes(job.boxes.absolute(), placed, overwrite=rules.overwrite)
         if job.overlay is not None:
             colors = [info.color for info in model.config.classes]
             shown = () if job.boxes is None else boxes
             picture = tally.picture.over(raster, colors, shown)
             write_picture(job.overlay, picture, rules.overwrite)
         return tally
+
+    def _require_read(self, identity: Mapping[str, object]) -> None:
+        """Refuse an image of which nothing could be read, or that is another one by now."""
+        image = self._job.image
+        if sum(of.size.area for of in self._image.damaged) == self._raster.size.area:
+            raise RasterError(f"{image} cannot be read anywhere; it may be damaged or gone")
+        if identity_of(image) != identity:
+            raise RasterError(
+                f"{image} has changed while it was read; segment it again once it is whole"
+            )
 
     def _answers(self, prediction: Prediction) -> Generator[Answered]:
         """The answer that is wanted, tile by tile."""
@@ -308,6 +308,15 @@ def _seen(write: Callable[[Answered], None], audience: Audience | None) -> Calla
         audience.sees(found.window, found.labels)
 
     return written
+
+
+def _check_boxes(image: Opened, *, is_everywhere: bool) -> None:
+    if is_everywhere:
+        raise ConfigurationError(
+            "--boxes is for coarse-to-fine models that refine boxes alone; leave it out"
+        )
+    raster = image.raster
+    check_boxes(raster.size, raster.georeference, scale=image.downsample)
 
 
 def _beside(job: Job, image: Opened, classes: int) -> Beside:

@@ -35,6 +35,9 @@ Schedule = Literal["constant", "polynomial"]
 Placement = Literal["grid", "random"]
 """Which patches of an image a step sees: members of the grid (paper), or anywhere."""
 
+Strategy = Literal["ddp"]
+"""How several devices work together: each has the whole network, gradients are added up."""
+
 BatchStatistics = Literal["micro_batch", "running"]
 """By what batch normalisation divides while a branch trains.
 
@@ -237,7 +240,11 @@ class RunConfig:
         seed: Of weights, order, augmentation.
         device: ``auto``, ``cpu`` or ``cuda``.
         devices: Processes per machine, one per device; each step's images are dealt out to them.
-        num_nodes: Machines.
+            With one device on one machine, torchrun or SLURM decides if it has started the command.
+        num_nodes: Machines; the command is started on each of them, by torchrun or SLURM.
+        strategy: How they work together.
+        timeout_s: After so many seconds without an answer a process is taken for lost. More than
+            the first process takes for its pictures.
         precision: Lightning's name, such as ``32-true`` or ``bf16-mixed``; ``auto`` is mixed where
             the device computes in half precision by itself.
         patch_batch: Patches that run at once where no gradient is needed.
@@ -261,6 +268,8 @@ class RunConfig:
     device: Literal["auto", "cpu", "cuda"] = "auto"
     devices: int = 1
     num_nodes: int = 1
+    strategy: Strategy = "ddp"
+    timeout_s: float = 1800.0
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "32-true"
     patch_batch: int = 4
     pretrained: bool = False
@@ -278,6 +287,7 @@ class RunConfig:
         _at_least(1, "run.", devices=self.devices, num_nodes=self.num_nodes)
         _at_least(0, "run.", weight_decay=self.weight_decay, seed=self.seed)
         _at_least(0, "run.", checkpoint_minutes=self.checkpoint_minutes)
+        _at_least(1, "run.", timeout_s=self.timeout_s)
 
 
 @dataclass(frozen=True, kw_only=True)

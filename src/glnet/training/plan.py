@@ -11,7 +11,7 @@ A step's work is a list of tasks. A task is what is read and run at once, so tha
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import zip_longest
+from itertools import pairwise, zip_longest
 from typing import Literal, NamedTuple
 
 from glnet.geometry import PatchGrid, Size, Window
@@ -180,14 +180,24 @@ class Plan:
         """How many steps an epoch has."""
         return -(-len(self._sizes) // self._images)
 
+    def images(self, step: int) -> int:
+        """How many images a step has, over all processes."""
+        return min(self._images, len(self._sizes) - step * self._images)
+
     def tasks(self, epoch: int, step: int) -> list[Task]:
         """This process's tasks of a step: as many as every other process has."""
         numbers = self._order(epoch)[step * self._images :][: self._images]
         looks = [replace(self._look(epoch, number), share=1 / len(numbers)) for number in numbers]
         rank, world = self.part
-        lists = [list(self._schedule(looks[of::world], self._choice)) for of in range(world)]
+        shares = _dealt(looks, self._at_once(looks), world) if world > 1 else [looks]
+        lists = [list(self._schedule(share, self._choice)) for share in shares]
         filled = zip_longest(*lists, fillvalue=Task())
         return [tasks[rank] for tasks in filled]
+
+    def _at_once(self, looks: Sequence[Look]) -> list[Sequence[Look]]:
+        """Which of them one process would run at once."""
+        groups = [task.looks for task in self._schedule(looks, self._choice)]
+        return [of for before, of in pairwise([(), *groups]) if of != before]
 
     def _order(self, epoch: int) -> list[int]:
         numbers = list(range(len(self._sizes)))
@@ -218,6 +228,19 @@ class Plan:
             share=1.0,
             box=box,
         )
+
+
+def _dealt(
+    looks: Sequence[Look], groups: Sequence[Sequence[Look]], world: int
+) -> list[Sequence[Look]]:
+    """What each process looks at.
+
+    What one process would run at once stays together, as batch normalisation may divide by its
+    statistics; unless there are so few groups that a process would have nothing to do.
+    """
+    if len(groups) < world:
+        groups = [(look,) for look in looks]
+    return [[look for group in groups[of::world] for look in group] for of in range(world)]
 
 
 def thumbnails_at_once(looks: Sequence[Look], choice: Choice) -> Iterator[Task]:

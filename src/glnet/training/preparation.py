@@ -13,12 +13,14 @@ from glnet.errors import CheckpointError, ConfigurationError
 from glnet.geometry import Size
 from glnet.inference.coarse import least_box
 from glnet.inference.machine import chosen_device
+from glnet.model.branch import Branch
 from glnet.model.checkpoint import Model, load_model, new_model
 from glnet.model.config import ModelConfig, Normalization
 from glnet.model.glnet import GLNet, required
-from glnet.training.boxes import BoxChoice, BoxDrawing
+from glnet.training.boxes import BoxChoice, BoxDrawing, Drawn
 from glnet.training.checking import check_framing, check_splits
 from glnet.training.config import StageConfig, TrainingConfig
+from glnet.training.devices import agreed, dealt, gathered
 from glnet.training.feeding import Feed
 from glnet.training.images import LabelledImage, PixelCache
 from glnet.training.losses import balanced_weights
@@ -147,10 +149,17 @@ class Setup:
         if stage.name == "local":
             start_aggregation(self.network)
         if self.boxes is not None and stage.name != "coarse" and not self.boxes.knows_predicted:
-            # Every process predicts all of them: sending boxes around would save little.
-            drawing = BoxDrawing(self.model.config, self._steps)
-            branch, images = required(self.network.coarse, "coarse branch"), self._images.values()
-            self.boxes.take_predicted(drawing.around_predicted(branch, list(images), self._device))
+            self.boxes.take_predicted(
+                self._predicted(required(self.network.coarse, "coarse branch"))
+            )
+
+    def _predicted(self, coarse: Branch) -> Drawn:
+        """Boxes of all images; each is one process's, so that no two processes differ."""
+        drawing = BoxDrawing(self.model.config, self._steps)
+        with agreed():
+            images = dealt(list(self._images.values()))
+            drawn = drawing.around_predicted(coarse, images, self._device)
+        return {stem: boxes for part in gathered(drawn) for stem, boxes in part.items()}
 
     def _box_choice(self, known: ModelConfig) -> BoxChoice | None:
         """What looks choose boxes from, which are drawn around the truth."""

@@ -54,7 +54,7 @@ class Figures:
         steps: How many steps.
         learning_rate: Of the last one.
         gradient_norms: Of every one.
-        images: That were seen by this process.
+        images: That were seen, over all processes.
         seconds: That the steps took, waiting for data included.
         waited_s: Of those, waiting.
         validation_loss: Where the validation split was looked at.

@@ -27,6 +27,8 @@ MAY_DIFFER = (
     "run.device",
     "run.devices",
     "run.num_nodes",
+    "run.strategy",
+    "run.timeout_s",
     "run.precision",
     "run.patch_batch",
     "run.checkpoint_minutes",
@@ -40,7 +42,8 @@ MAY_DIFFER = (
 """What may be another when a run goes on: where things lie and what the machine can hold.
 
 What is learnt from there on is the same up to rounding, but for a micro-batch by whose own
-statistics batch normalisation divides (`BatchStatistics`), and for the precision.
+statistics batch normalisation divides (`BatchStatistics`), which more processes than a step has
+micro-batches of thumbnails make smaller, and for the precision.
 """
 
 

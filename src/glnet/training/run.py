@@ -15,14 +15,11 @@ The run folder explains itself::
     report.json           its scores on the validation split, at full resolution
 """
 
-import logging
 import signal
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import lightning
 from lightning.pytorch.callbacks import Callback
@@ -32,8 +29,9 @@ from glnet.evaluation.evaluate import evaluate_folder
 from glnet.evaluation.report import Evaluation
 from glnet.inference.streaming import Settings
 from glnet.model.checkpoint import Model, load_model, save_model
+from glnet.training.agreeing import check_alike, check_begun, fewer_at_once
 from glnet.training.config import TrainingConfig
-from glnet.training.devices import SummedGradients, is_first
+from glnet.training.devices import agreed, from_first, is_first, share_weights
 from glnet.training.diary import Diary, explain_scores
 from glnet.training.following.follower import Follower
 from glnet.training.keeping import (
@@ -46,6 +44,7 @@ from glnet.training.keeping import (
 )
 from glnet.training.precision import settled, with_precision
 from glnet.training.preparation import Setup, Stage
+from glnet.training.processes import Processes, Terminable, connected, quiet
 from glnet.training.progress import Moment, Report, StageProgress, Steps, unseen
 from glnet.training.resuming import begin, new_folder, old_folder
 from glnet.training.stages import StageModule
@@ -122,41 +121,75 @@ def train(
         RasterError: If an image cannot be read.
         TrainingError: If the numbers ran away, memory ran out or a process was lost.
     """
-    config, data = with_precision(config, watchers.note), config.data
-    folder = dataset or open_dataset(data.folder, data.dataset, data.description)
-    output = _folder(config, resume=resume)
+    with connected(config.run) as processes:
+        watchers = watchers if is_first() else SILENCE
+        setup, stages, diary = _begun(config, watchers, dataset, resume=resume)
+        for stage in stages:
+            _run(stage, setup, watchers, diary, processes)
+        model = as_trained(setup.model, stages[-1].name)
+        with agreed():
+            if is_first():
+                save_model(model, Path(config.output) / "model", overwrite=True)
+    return model
+
+
+def _begun(
+    config: TrainingConfig, watchers: Watchers, dataset: LabelledDataset | None, *, resume: bool
+) -> tuple[Setup, list[Stage], Diary]:
+    """All that there is before the first stage; says in the folder what is run."""
+    data = config.data
+    with agreed():
+        config = with_precision(config, watchers.note)
+        folder = dataset or open_dataset(data.folder, data.dataset, data.description)
+    config = replace(config, run=replace(config.run, precision=from_first(config.run.precision)))
+    with agreed():
+        output = _folder(config, resume=resume)
     try:
-        setup = Setup(config, folder, watchers.steps)
-        stages = setup.stages()
+        with agreed():
+            setup = Setup(config, folder, watchers.steps)
+            stages = setup.stages()
+        check_alike(setup)
     except BaseException:
-        with suppress(OSError):
-            output.rmdir()  # Only where nothing is in it yet.
+        if is_first():
+            with suppress(OSError):
+                output.rmdir()  # Only where nothing is in it yet.
         raise
-    diary = Diary(output, setup, [stage.name for stage in stages])
-    if is_first():
-        begin(output, config)
-        diary.begin()
+    with agreed():
+        diary = Diary(output, setup, [stage.name for stage in stages])
+        if is_first():
+            begin(output, config)
+            diary.begin()
+    with agreed():
+        check_begun(output)
     if setup.absent:
         watchers.note(
             f"no pixel of the training split is {' or '.join(setup.absent)}: "
             "what never occurs cannot be learnt"
         )
-    for stage in stages:
-        if (output / "stages" / stage.name).is_dir():
-            take_weights(setup.network, load_model(output / "stages" / stage.name), stage.name)
-            watchers.note(f"stage {stage.name} is done already")
-            continue
-        setup.start(stage)
-        _fit(stage, setup, watchers, diary)
-        setup.network.eval()
+    return setup, stages, diary
+
+
+def _run(
+    stage: Stage, setup: Setup, watchers: Watchers, diary: Diary, processes: Processes
+) -> None:
+    """Train a stage, or take what it has learnt before."""
+    done = Path(setup.config.output) / "stages" / stage.name
+    if from_first(done.is_dir()):
+        with agreed():
+            if is_first():
+                take_weights(setup.network, load_model(done), stage.name)
+        share_weights(setup.network)
+        watchers.note(f"stage {stage.name} is done already")
+        return
+    if (fewer := fewer_at_once(stage, setup.config, processes.number)) is not None:
+        watchers.note(fewer)
+    setup.start(stage)
+    _fit(stage, setup, watchers, diary, processes)
+    setup.network.eval()
+    with agreed():
         if is_first():
-            trained = as_trained(setup.model, stage.name)
-            save_model(trained, output / "stages" / stage.name)
+            save_model(as_trained(setup.model, stage.name), done)
             diary.explain()
-    model = as_trained(setup.model, stages[-1].name)
-    if is_first():
-        save_model(model, output / "model", overwrite=True)
-    return model
 
 
 def train_and_evaluate(
@@ -195,18 +228,21 @@ def _folder(config: TrainingConfig, *, resume: bool) -> Path:
     return old_folder(config) if resume else new_folder(config)
 
 
-def _fit(stage: Stage, setup: Setup, watchers: Watchers, diary: Diary) -> None:
+def _fit(
+    stage: Stage, setup: Setup, watchers: Watchers, diary: Diary, processes: Processes
+) -> None:
     config, checkpoints = setup.config, Path(setup.config.output) / "checkpoints" / stage.name
     module = StageModule(stage.step, stage.config, config.run, stage.feeds)
     last = checkpoints / LAST
     callbacks: list[Callback] = [
         StageProgress(stage.name, watchers.report, watchers.steps),
         Keeper(checkpoints, config.run.checkpoint_minutes * 60),
+        Terminable(),
     ]
     if is_first():
         callbacks.append(Follower(diary.followed(stage.name, steps_done(last))))
     with (
-        _quiet(),
+        quiet(),
         _interruptible(),
         explained(stage.name, config, stage.config),
         closing(stage.feeds.training),
@@ -214,14 +250,14 @@ def _fit(stage: Stage, setup: Setup, watchers: Watchers, diary: Diary) -> None:
     ):
         trainer = lightning.Trainer(
             accelerator={"cuda": "gpu"}.get(config.run.device, config.run.device),
-            devices=config.run.devices,
-            num_nodes=config.run.num_nodes,
-            strategy=_strategy(config),
+            devices=processes.devices,
+            num_nodes=processes.nodes,
+            strategy=processes.strategy(config.run.timeout_s),
             precision=settled(config),
             max_epochs=stage.config.epochs,
             logger=False,
             callbacks=callbacks,
-            plugins=[WholeCheckpoints()],
+            plugins=[WholeCheckpoints(), processes.environment],
             num_sanity_val_steps=0,
             enable_progress_bar=False,
             enable_model_summary=False,
@@ -232,35 +268,14 @@ def _fit(stage: Stage, setup: Setup, watchers: Watchers, diary: Diary) -> None:
             module,
             range(stage.feeds.training.plan.steps),
             range(1),
-            ckpt_path=last if last.is_file() else None,
+            ckpt_path=last if from_first(last.is_file()) else None,
             weights_only=True,
         )
-        # Where no label was looked at, no epoch is better than the last.
-        if config.run.weights == "best" and (checkpoints / BEST).is_file():
-            module.load_state_dict(read_checkpoint(checkpoints / BEST)["state_dict"])
-
-
-def _strategy(config: TrainingConfig) -> Any:  # noqa: ANN401 - a name or Lightning's class
-    if config.run.devices * config.run.num_nodes == 1:
-        return "auto"
-    return SummedGradients()
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Lightning's advice on workers, batch sizes and log intervals is not for our users."""
-    loggers = [logging.getLogger(f"lightning.{of}") for of in ("pytorch", "fabric")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module="lightning")
-            warnings.filterwarnings("ignore", message=".*treespec.*")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
+        with agreed():
+            # Where no label was looked at, no epoch is better than the last.
+            if config.run.weights == "best" and is_first() and (checkpoints / BEST).is_file():
+                module.load_state_dict(read_checkpoint(checkpoints / BEST)["state_dict"])
+        share_weights(module.network)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ What a step sees is the plan's matter, how it comes is the feed's, what is made 
 import math
 import time
 from collections.abc import Iterable
+from dataclasses import asdict
 from typing import Any, NamedTuple
 
 import lightning
@@ -17,7 +18,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from glnet.errors import TrainingError
 from glnet.evaluation.confusion import Confusion
 from glnet.training.config import RunConfig, StageConfig
-from glnet.training.devices import add_gradients, summed
+from glnet.training.devices import add_gradients, agreed, alike, share_weights, summed
 from glnet.training.feeding import Feed
 from glnet.training.plan import Part
 from glnet.training.portions import Portion
@@ -27,6 +28,10 @@ from glnet.training.steps import Backward, Losses, Seen, Step
 
 POLYNOMIAL_POWER = 0.9
 """Of the published code's learning rate, (1 - t/T)^0.9."""
+
+
+FIGURES = "figures"
+"""Where a checkpoint has them."""
 
 
 class Feeds(NamedTuple):
@@ -63,6 +68,7 @@ class StageModule(lightning.LightningModule):
         self.run = run
         self.feeds = feeds
         self.figures = Figures()
+        self._resumed: Figures | None = None
         self._statistics = StepStatistics(step.trained)
         self.network.requires_grad_(requires_grad=False)
         self.trained.requires_grad_(requires_grad=True)
@@ -93,9 +99,21 @@ class StageModule(lightning.LightningModule):
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule}}
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep what the steps of the epoch add up to, so that its row will be of all of them."""
+        checkpoint[FIGURES] = asdict(self.figures)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on adding, if the checkpoint is from inside of an epoch."""
+        if FIGURES in checkpoint:
+            self._resumed = Figures(**checkpoint[FIGURES])
+
     def on_train_start(self) -> None:
         """Begin an epoch also where a stage goes on in the middle of one."""
+        share_weights(self.network)
         self.on_train_epoch_start()
+        if self._resumed is not None:
+            self.figures, self._resumed = self._resumed, None
 
     def on_train_epoch_start(self) -> None:
         """Freeze what does not learn, and decide whether validation follows this epoch."""
@@ -127,6 +145,7 @@ class StageModule(lightning.LightningModule):
         if schedule is not None:
             schedule.step()
         self.figures.add(_over_devices(losses), rate, norm)
+        self.figures.images += feed.plan.images(batch_idx)
         self.figures.seconds += time.perf_counter() - began
         self.figures.waited_s += feed.waited_s - waited
 
@@ -141,11 +160,11 @@ class StageModule(lightning.LightningModule):
         optimizer.zero_grad()
         self._statistics.begin()
         losses = self._no_losses()
-        for portion in portions:
-            self.figures.images += len(portion.task.looks) if portion.task.opens else 0
-            seen = self.step.see(portion, backward)
-            self._check(seen.losses, portion.stems)
-            _add(losses, seen.losses)
+        with agreed():
+            for portion in portions:
+                seen = self.step.see(portion, backward)
+                self._check(seen.losses, portion.stems)
+                _add(losses, seen.losses)
         add_gradients(self.step.trained)
         self._statistics.finish(summed)
         norm = self._gradient_norm(backward.scale)
@@ -165,10 +184,12 @@ class StageModule(lightning.LightningModule):
         gradients = [of.grad for of in self.trained.parameters() if of.grad is not None]
         norm = float(torch.nn.utils.get_total_norm(gradients)) / scale
         if scale == 1 and not math.isfinite(norm):
-            raise TrainingError(
-                f"the gradient became {norm} at step {self.global_step + 1} of "
-                f"{self.total_steps}; the last checkpoint is from before it. "
-                "Start again with a lower learning rate"
+            raise alike(
+                TrainingError(
+                    f"the gradient became {norm} at step {self.global_step + 1} of "
+                    f"{self.total_steps}; the last checkpoint is from before it. "
+                    "Start again with a lower learning rate"
+                )
             )
         return norm
 
@@ -179,10 +200,11 @@ class StageModule(lightning.LightningModule):
     def validation_step(self, _: object, __: int) -> None:
         """Count the stage's own answer at the network's resolution, over all images."""
         losses, confusion = self._no_losses(), Confusion(self.feeds.num_classes, self.device)
-        for portion in self.feeds.validation.step(0, 0, self.device):
-            seen = self.step.see(portion, None)
-            _add(losses, seen.losses)
-            _count(confusion, seen)
+        with agreed():
+            for portion in self.feeds.validation.step(0, 0, self.device):
+                seen = self.step.see(portion, None)
+                _add(losses, seen.losses)
+                _count(confusion, seen)
         confusion.join(summed)
         loss = sum(_over_devices(losses).values())
         self.figures.validate(loss, confusion.mean_iou)

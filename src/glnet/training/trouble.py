@@ -11,6 +11,7 @@ from glnet.errors import GLNetError, OutputError, TrainingError
 from glnet.inference.machine import MEMORY_WORDS
 from glnet.inference.pixels import LEAST_SIDE
 from glnet.training.config import StageConfig, TrainingConfig
+from glnet.training.devices import LOST, LostProcessError, is_lost
 from glnet.training.starting import THUMBNAIL_STAGES
 
 WORKER = "in DataLoader worker process"
@@ -24,17 +25,20 @@ def explained(stage: str, config: TrainingConfig, of: StageConfig) -> Iterator[N
     """Turn what libraries raise while a stage runs into one line that says what to do.
 
     Raises:
+        LostProcessError: If another process of the training does not answer.
         TrainingError: If memory ran out, or a process that reads was lost.
         OutputError: If something cannot be written.
     """
     try:
         yield
     except GLNetError as error:
-        if WORKER not in str(error):
+        told = _told(error, stage, config, of)
+        if told is None:
             raise
-        _, _, reason = str(error).rstrip().splitlines()[-1].partition(": ")
-        raise type(error)(reason) from error
+        raise told from error
     except (RuntimeError, MemoryError) as error:
+        if is_lost(error):
+            raise LostProcessError(LOST) from error
         text = _lost(str(error), config) or _memory(error, stage, config, of)
         if text is None:
             raise
@@ -46,6 +50,18 @@ def explained(stage: str, config: TrainingConfig, of: StageConfig) -> Iterator[N
             f"stage {stage} cannot go on in {Path(config.output)}: {error}; "
             "is there room on the disk?"
         ) from error
+
+
+def _told(
+    error: GLNetError, stage: str, config: TrainingConfig, of: StageConfig
+) -> GLNetError | None:
+    """What another process has met, in the words of this one."""
+    if WORKER in str(error):
+        _, _, reason = str(error).rstrip().splitlines()[-1].partition(": ")
+        return type(error)(reason)
+    if isinstance(error, TrainingError) and (text := _memory(error, stage, config, of)):
+        return type(error)(text)
+    return None
 
 
 def _memory(error: Exception, stage: str, config: TrainingConfig, of: StageConfig) -> str | None:

@@ -1,7 +1,14 @@
 """From label maps to polygons. Importing this folder needs nothing; writing needs an extra."""
 
 from glnet.vector.attributes import Flavor
-from glnet.vector.boxes import write_boxes
+from glnet.vector.boxes import boxes_as_geojson, check_boxes, write_boxes
 from glnet.vector.writer import VECTOR_SUFFIXES, PolygonWriter
 
-__all__ = ["PolygonWriter", "Flavor", "VECTOR_SUFFIXES", "write_boxes"]
+__all__ = [
+    "PolygonWriter",
+    "Flavor",
+    "VECTOR_SUFFIXES",
+    "boxes_as_geojson",
+    "check_boxes",
+    "write_boxes",
+]

@@ -7,36 +7,29 @@ from pathlib import Path
 
 import numpy as np
 
-from glnet.geometry import Window
+from glnet.geometry import Size, Window
 from glnet.raster.protocol import Georeference
 from glnet.raster.writing.output import partial_file, publish, write_error
 from glnet.vector.placement import EDGE_PIXELS, Placement, Points, in_degrees, in_pixels
 
 
-def write_boxes(
-    path: Path,
-    boxes: Sequence[Window],
-    georeference: Georeference,
-    *,
-    scale: float | None = None,
-    overwrite: bool = False,
-) -> None:
-    """Write windows of a raster as polygons; the file appears when it is whole.
+def boxes_as_geojson(
+    boxes: Sequence[Window], georeference: Georeference, *, scale: float | None = None
+) -> str:
+    """Windows of a raster as polygons.
 
     They are in longitude and latitude where these are known; else in pixels from the upper left
     corner, rows downwards. Properties are the windows themselves: row, column, height, width.
 
     Args:
-        path: Where to, absolute; ends in ".geojson".
         boxes: In the raster's pixels.
         georeference: Where the raster lies on Earth.
         scale: Of a slide, its own pixels per pixel of the raster; coordinates are then those.
-        overwrite: Whether a file that is there already is replaced.
 
     Raises:
-        OutputError: If it cannot be written there, or a corner has no longitude and latitude.
+        OutputError: If a corner has no longitude and latitude.
     """
-    placement = in_degrees(georeference) if scale is None else in_pixels(scale)
+    placement = _placement(georeference, scale)
     collection: dict[str, object] = {"type": "FeatureCollection"}
     if placement.crs is None:
         collection["crs"] = None  # As readers of the older standard know "not on Earth".
@@ -53,12 +46,40 @@ def write_boxes(
         }
         for box in boxes
     ]
+    return json.dumps(collection) + "\n"
+
+
+def check_boxes(size: Size, georeference: Georeference, *, scale: float | None = None) -> None:
+    """Find out before the boxes are known whether they can be placed: by the raster's middle.
+
+    Raises:
+        OutputError: If it has no longitude and latitude.
+    """
+    middle = np.array([[size.width / 2, size.height / 2]])
+    _placement(georeference, scale).place(middle)
+
+
+def write_boxes(path: Path, collection: str, *, overwrite: bool = False) -> None:
+    """Write what `boxes_as_geojson` made; the file appears when it is whole.
+
+    Args:
+        path: Where to, absolute; ends in ".geojson".
+        collection: All of it.
+        overwrite: Whether a file that is there already is replaced.
+
+    Raises:
+        OutputError: If it cannot be written there.
+    """
     with partial_file(path) as partial:
         try:
-            partial.write_text(json.dumps(collection) + "\n", encoding="utf-8")
+            partial.write_text(collection, encoding="utf-8")
         except OSError as error:
             raise write_error(path, error.strerror or str(error)) from error
         publish(partial, path, overwrite)
+
+
+def _placement(georeference: Georeference, scale: float | None) -> Placement:
+    return in_degrees(georeference) if scale is None else in_pixels(scale)
 
 
 def _ring(box: Window, placement: Placement) -> Points:

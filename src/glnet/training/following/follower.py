@@ -64,6 +64,8 @@ class Follower(Callback):
         """Forget rows of what is done again."""
         self._epochs_before = _epochs(trainer, pl_module)
         self._followed.history.resume(self._followed.stage, self._epochs_before)
+        if self._is_written():  # A checkpoint is written before the round it ends.
+            pl_module.figures = Figures()  # type: ignore[assignment]
         log_configuration(self._followed.loggers, self._followed.configuration)
 
     def on_train_batch_end(
@@ -100,6 +102,11 @@ class Follower(Callback):
         for logger in self._followed.loggers:
             logger.finalize("success")
 
+    def _is_written(self) -> bool:
+        """Whether the last row is that of this moment."""
+        rounds = [of for of in self._followed.history.rounds if of.stage == self._followed.stage]
+        return bool(rounds) and rounds[-1].epoch == self._epochs_before
+
     def _close(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         module: Any = pl_module
         figures: Figures = module.figures
@@ -118,9 +125,7 @@ class Follower(Callback):
             validation_loss=figures.validation_loss,
             validation_miou=figures.validation_miou,
             waiting_share=figures.waited_s / figures.seconds if figures.seconds else None,
-            images_per_second=figures.images * trainer.world_size / figures.seconds
-            if figures.seconds
-            else None,
+            images_per_second=figures.images / figures.seconds if figures.seconds else None,
             peak_memory_mib=_peak_mib(str(pl_module.device)),
         )
         self._followed.history.append(of)
