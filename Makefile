@@ -4,7 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check bench bench-gpu format clean
+PAGE := src/glnet/viewing/page
+
+.PHONY: demo page test check bench bench-gpu format clean
 .DEFAULT_GOAL := test
 
 $(READY): pyproject.toml
@@ -18,7 +20,13 @@ $(READY): pyproject.toml
 demo: $(READY)  ## train on drawn scenes, segment a large map, show what each branch saw
 	$(BIN)/glnet demo --overwrite
 
-test: $(READY)  ## every test
+$(PAGE)/vendor/openseadragon.min.js: $(PAGE)/package-lock.json $(PAGE)/build.mjs
+	@command -v npm > /dev/null || { echo "the page of glnet view needs npm (Node.js 20)" >&2; exit 1; }
+	cd $(PAGE) && npm ci --ignore-scripts --no-audit --no-fund && npm run build
+
+page: $(PAGE)/vendor/openseadragon.min.js  ## what the page of glnet view takes from npm
+
+test: $(READY) page  ## every test
 	$(BIN)/pytest -n auto --maxprocesses=8 --dist=worksteal
 
 check: $(READY)  ## style, types
@@ -42,4 +50,4 @@ format: $(READY)  ## mend what ruff can
 	$(BIN)/ruff format .
 
 clean:  ## remove what the verbs made
-	rm -rf $(VENV) demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(PAGE)/node_modules $(PAGE)/vendor demo .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -49,18 +49,18 @@ def main(words: Sequence[str] | None = None) -> None:
     options = parser.parse_args(words)
     with tempfile.TemporaryDirectory() as folder:
         plain, layered = Path(folder) / "plain.tif", Path(folder) / "overviews.tif"
-        _draw(plain, options.side)
+        draw_noise(plain, options.side)
         shutil.copy(plain, layered)
         factors = [of for of in (2, 4, 8, 16, 32, 64) if options.side // of >= TILE]
         with gdal_settings(), rasterio.Env(COMPRESS_OVERVIEW="DEFLATE"):
-            _add_overviews(layered, factors)
+            add_overviews(layered, factors)
         with open_raster(layered) as raster:
             used = shrunk(raster, THUMBNAIL).overview
         seconds = interleaved(_runs(plain, layered), options.rounds)
     write_result("thumbnail", _report(options.side, seconds, used))
 
 
-def _add_overviews(path: Path, factors: list[int]) -> None:
+def add_overviews(path: Path, factors: list[int]) -> None:
     with rasterio.open(path, "r+") as file:
         file.build_overviews(factors, Resampling.average)
 
@@ -91,7 +91,7 @@ def _decimated(path: Path, how: Resampling) -> None:
         file.read(out_shape=(3, THUMBNAIL.height, THUMBNAIL.width), resampling=how)
 
 
-def _draw(path: Path, side: int) -> None:
+def draw_noise(path: Path, side: int) -> None:
     drawing = np.random.default_rng(0)
     kind = {"driver": "GTiff", "count": 3, "dtype": "uint8", "height": side, "width": side}
     tiles = {"tiled": True, "blockxsize": TILE, "blockysize": TILE, "interleave": "pixel"}

@@ -19,6 +19,7 @@ from glnet.cli.help import make_readable
 
 COMMANDS = {
     "segment": "label every pixel of images of any size",
+    "view": "show images and what lies on them in the browser",
     "estimate": "say what a prediction or a training will take, before it runs",
     "info": "say what a model is",
     "convert": "turn published checkpoints into a model",

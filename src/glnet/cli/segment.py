@@ -3,6 +3,7 @@
 import textwrap
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -20,10 +21,13 @@ from glnet.cli.running import (
     add_seeing_options,
     running_settings,
 )
+from glnet.cli.segment_view import Shown, add_view_options, segment_in_view
 from glnet.errors import ConfigurationError
 from glnet.wording import listed
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from glnet.inference.report import SegmentBatch, SegmentFailure, SegmentReport
 
 
@@ -64,6 +68,12 @@ def build_parser() -> ArgumentParser:
     _add_context_options(parser)
     add_running_options(parser, precision="auto")
     add_refining_option(parser)
+    parser.add_argument(
+        "--answer",
+        type=Literal["own", "global", "local"],
+        default="own",
+        help="whose answer: the model's own, or what one branch alone says, for comparison",
+    )
     add_memory_options(parser)
     add_cluster_options(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace results that exist")
@@ -73,6 +83,7 @@ def build_parser() -> ArgumentParser:
         help="go on with a run that was stopped; images that are finished are passed over",
     )
     parser.add_argument("--json", action="store_true", help="print the reports as JSON")
+    add_view_options(parser)
     return parser
 
 
@@ -177,15 +188,26 @@ def run(options: Namespace) -> int:
 
     share_one_heap()
     images = expanded(options.images, options.list)
+    _require_one_at_a_time(options, images)
     blending: Blending | None = options.blending
     settings = replace(
         running_settings(options),
         regions=RegionRule(options.context, options.region_size, options.region_overlap),
         blending=blending,
+        answer=options.answer,
         scratch=None if options.scratch is None else Path(options.scratch),
     )
+    source = Source(
+        bands=None if options.bands is None else numbers(options.bands),
+        on_error=options.on_error,
+        level=options.level,
+        mpp=options.mpp,
+        tissue=options.tissue,
+    )
+    rules = Rules(overwrite=options.overwrite, resume=options.resume)
     with executor_of(options) as executor, closing(_Display(is_quiet=options.json)) as display:
-        batch = segment_files(
+        segment = partial(
+            segment_files,
             images,
             options.output,
             options.model,
@@ -199,17 +221,14 @@ def run(options: Namespace) -> int:
                 cog=options.cog,
                 boxes=options.boxes,
             ),
-            source=Source(
-                bands=None if options.bands is None else numbers(options.bands),
-                on_error=options.on_error,
-                level=options.level,
-                mpp=options.mpp,
-                tissue=options.tissue,
-            ),
-            rules=Rules(overwrite=options.overwrite, resume=options.resume),
-            watcher=display,
+            source=source,
             executor=executor,
         )
+        if options.view:
+            shown = Shown(images, source.bands, source.level, source.mpp, settings.host_memory)
+            batch = segment_in_view(options, shown, segment, rules, display, display.close)
+        else:
+            batch = segment(rules=rules, watcher=display)
     if options.json:
         say_json(batch.to_dict() | ({} if executor is None else efforts_of(executor)))
         return 1 if batch.failures else 0
@@ -221,6 +240,14 @@ def run(options: Namespace) -> int:
 
 
 SQUARE_METRES_PER_SQUARE_KILOMETRE = 10**6
+
+
+def _require_one_at_a_time(options: Namespace, images: "Sequence[str | Path]") -> None:
+    if options.view and options.ray is not None and len(images) > 1:
+        raise ConfigurationError(
+            f"--view shows one image after another, and --ray segments {len(images)} at once; "
+            "leave one of them out"
+        )
 
 
 def numbers(text: str) -> tuple[int, ...]:

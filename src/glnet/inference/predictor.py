@@ -27,7 +27,7 @@ from glnet.inference.predicting import Elsewhere
 from glnet.inference.prediction import Prediction
 from glnet.inference.settings import Settings
 from glnet.inference.source import Source
-from glnet.inference.streaming import is_coarse_to_fine, predict
+from glnet.inference.streaming import answer_of, is_coarse_to_fine, predict
 from glnet.inference.sureness import require_context
 from glnet.model.answers import Answer
 from glnet.model.checkpoint import Model, StoredModel, open_model
@@ -74,7 +74,8 @@ class Predictor:
         self._digest: str | None = None
         self.model = found if isinstance(found, Model) else found.model
         require_context(self.model, self.settings)
-        wanted = answers_of(self.model.network) if keeps_all else ()
+        own = (answer_of(self.model, self.settings),)
+        wanted = answers_of(self.model.network) if keeps_all else own
         self._fitting = Fitting(self.model, self.settings, wanted)
 
         def formed(*, keeps_weights: bool) -> Formed:

@@ -11,14 +11,16 @@ import torch
 from glnet.errors import ConfigurationError, RasterError
 from glnet.geometry import Window, blocks
 from glnet.inference.answering import Answered, Answerer, Wanted
+from glnet.inference.audience import Audience
 from glnet.inference.forming import Formed
+from glnet.inference.grids import placed_grids
 from glnet.inference.host_memory import POLYGON_BYTES, Beside
 from glnet.inference.jobs import Job, check_job
 from glnet.inference.journal import unfinished_beside
 from glnet.inference.machine import (
     explained_memory,
     forget_peak_device_bytes,
-    give_back_memory,
+    large_blocks_apart,
     peak_device_bytes,
     peak_host_bytes,
 )
@@ -35,7 +37,7 @@ from glnet.inference.source import AS_IT_IS, Opened, Source, opened
 from glnet.inference.starting import Rules, facts_of, identity_of, opened_journal, require_room
 from glnet.inference.streaming import (
     Prediction,
-    answers_of,
+    answer_of,
     blending_of,
     is_coarse_to_fine,
     predict,
@@ -47,17 +49,16 @@ from glnet.raster import (
 )
 from glnet.vector import boxes_as_geojson, check_boxes, write_boxes
 
-TILES_BETWEEN = 16
-"""Tiles that are written until memory is given back."""
 
-
-def segment_scene(
+def segment_scene(  # noqa: PLR0913 - what, where to, by whom and how; who looks on
     job: Job,
     predictor: Predictor,
     rules: Rules,
     progress: Progress,
     source: Source = AS_IT_IS,
     announce: Callable[[str], None] = lambda _: None,
+    *,
+    audience: Audience | None = None,
 ) -> SegmentReport:
     """Write all results of an image.
 
@@ -68,6 +69,7 @@ def segment_scene(
         progress: Told as the passes and the writing go on.
         source: How the image is opened.
         announce: Told what is going to happen, in a line.
+        audience: Who looks on.
 
     Raises:
         OutputError: If a result cannot be written there (found out before the work), or the disk
@@ -96,6 +98,7 @@ def segment_scene(
         )
         raster = image.raster
         beside = _beside(job, image, predictor.model.num_classes)
+        beside += Beside(0 if audience is None else audience.host_bytes)
         settings, formed = predictor.fitted(raster, beside)
         is_everywhere = not is_coarse_to_fine(predictor.model, settings)
         if job.boxes is not None:
@@ -120,9 +123,12 @@ def segment_scene(
                 f"{in_mib(scratch)} of {journal.scores_folder} meanwhile"
             )
             scene = _Scene(job, image, predictor, settings, formed, refined)
+            if audience is not None:
+                model = predictor.model.config
+                audience.opens(raster.size, model.classes, placed_grids(parts, model))
             rules = replace(rules, overwrite=rules.overwrite or was_resumed)
             with explained_memory(str(job.image), settings):
-                tally = scene.run(Elsewhere(journal, crew), rules, progress, identity)
+                tally = scene.run(Elsewhere(journal, crew), rules, progress, identity, audience)
         except BaseException:
             journal.close(is_kept=True)
             raise
@@ -167,6 +173,7 @@ class _Scene:
         rules: Rules,
         progress: Progress,
         identity: Mapping[str, object],
+        audience: Audience | None = None,
     ) -> Tally:
         """Predict and write; results appear if the image is what it was (`identity_of`)."""
         job, raster, model = self._job, self._raster, self._model
@@ -193,24 +200,19 @@ class _Scene:
                 elsewhere=elsewhere,
                 coarse=self._refined.coarse,
             ) as prediction,
+            large_blocks_apart(),
             ExitStack() as files,
         ):
             self._refined_patches = prediction.refined_patches
             write = opened_writers(files, job, raster, classes, overwrite=rules.overwrite)
+            write = _seen(write, audience)
             tiles = sum(1 for _ in blocks(raster.size, LABEL_TILE))
             with closing(self._answers(prediction)) as answers:
                 for number, found in enumerate(answers, start=1):
                     write(found)
                     tally.add(found.window, found.labels)
-                    if number % TILES_BETWEEN == 0 or number == tiles:
-                        give_back_memory()
                     progress("writing", number, tiles)
-            if sum(of.size.area for of in self._image.damaged) == raster.size.area:
-                raise RasterError(f"{job.image} cannot be read anywhere; it may be damaged or gone")
-            if identity_of(job.image) != identity:
-                raise RasterError(
-                    f"{job.image} has changed while it was read; segment it again once it is whole"
-                )
+            self._require_read(identity)
         if polygons is not None:
             write_polygons(polygons, job.output, progress)
         if job.boxes is not None and placed is not None:
@@ -222,12 +224,22 @@ class _Scene:
             write_picture(job.overlay, picture, rules.overwrite)
         return tally
 
+    def _require_read(self, identity: Mapping[str, object]) -> None:
+        """Refuse an image of which nothing could be read, or that is another one by now."""
+        image = self._job.image
+        if sum(of.size.area for of in self._image.damaged) == self._raster.size.area:
+            raise RasterError(f"{image} cannot be read anywhere; it may be damaged or gone")
+        if identity_of(image) != identity:
+            raise RasterError(
+                f"{image} has changed while it was read; segment it again once it is whole"
+            )
+
     def _answers(self, prediction: Prediction) -> Generator[Answered]:
-        """The model's own answer, tile by tile."""
+        """The answer that is wanted, tile by tile."""
         answerer = Answerer(
             prediction,
             self._raster,
-            answers_of(self._model)[-1],
+            answer_of(self._model, self._settings),
             self._wanted,
             torch.device(self._settings.device),
         )
@@ -242,7 +254,8 @@ class _Scene:
         job, model, settings, size = self._job, self._model, self._settings, self._raster.size
         everywhere = parts_of(size, None, model.config, settings.regions)
         refined, boxes = self._refined, self._refined.boxes
-        notes = [self._image.note, _damage(self._image.damaged), self._formed.note]
+        alone = None if settings.answer == "own" else f"the {settings.answer} branch alone"
+        notes = [alone, self._image.note, _damage(self._image.damaged), self._formed.note]
         return SegmentReport(
             image=str(job.image),
             output=str(job.output),
@@ -279,6 +292,18 @@ class _Scene:
             damaged=len(self._image.damaged),
             note="; ".join(of for of in notes if of) or None,
         )
+
+
+def _seen(write: Callable[[Answered], None], audience: Audience | None) -> Callable[..., None]:
+    """What is written is shown to who looks on."""
+    if audience is None:
+        return write
+
+    def written(found: Answered) -> None:
+        write(found)
+        audience.sees(found.window, found.labels)
+
+    return written
 
 
 def _check_boxes(image: Opened, *, is_everywhere: bool) -> None:

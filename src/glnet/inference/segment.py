@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from glnet.errors import GLNetError
 from glnet.geometry import strips
 from glnet.inference.answering import Answerer, Wanted
+from glnet.inference.audience import Audience
 from glnet.inference.executing import Executor
 from glnet.inference.jobs import Extras, Job, job_of, plan_jobs
 from glnet.inference.machine import explained_memory
@@ -142,6 +143,7 @@ def segment_files(  # noqa: PLR0913 - as `segment_file`
     source: Source = AS_IT_IS,
     watcher: Watcher | None = None,
     executor: Executor | None = None,
+    audience: Audience | None = None,
 ) -> SegmentBatch:
     """Segment one image after another; one that cannot be segmented does not stop the others.
 
@@ -158,6 +160,7 @@ def segment_files(  # noqa: PLR0913 - as `segment_file`
         source: How images are opened.
         watcher: Told how it goes.
         executor: Who runs the network, such as `glnet.on_ray` gives; this process by default.
+        audience: Who looks on; at one image at a time, so not where an executor runs several.
 
     Raises:
         OutputError: If results would replace each other or an image, or there can be no folder.
@@ -172,9 +175,13 @@ def segment_files(  # noqa: PLR0913 - as `segment_file`
         watcher.passes_over(str(job.image))
     left = [job for job in jobs if job not in finished]
 
+    looks_on = audience if executor is None or len(left) < 2 else None
+
     def run(job: Job, told: Watcher) -> Outcome:
         try:
-            return segment_scene(job, predictor, rules, told.advances, source, told.announces)
+            return segment_scene(
+                job, predictor, rules, told.advances, source, told.announces, audience=looks_on
+            )
         except GLNetError as error:
             return SegmentFailure(str(job.image), str(error))
 

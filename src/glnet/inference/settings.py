@@ -19,6 +19,10 @@ Precision = Literal["auto", "float32", "bfloat16", "float16"]
 """In which numbers the network computes; sums over patches are float32 always."""
 
 
+AnswerName = Literal["own", "global", "local"]
+"""Whose answer is given."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """How a prediction runs; ``turns`` and ``refine_below`` change the answer beyond rounding.
@@ -52,6 +56,8 @@ class Settings:
             it takes of memory is not estimated, so that it is refused beside ``memory`` and
             ``host_memory``.
         seeing: How a network of one branch sees rasters, if not as it was trained to.
+        answer: Whose answer is given: the model's own, or what the global branch alone or the local
+            branch alone says, for comparison.
         refine_below: A probability over 0 and up to 1. Patches over which the context branch is at
             least as sure as that of one and the same class, everywhere, keep its answer; they are
             not read, and never enter the local branch. The refined branch (bidirectional sharing)
@@ -80,6 +86,7 @@ class Settings:
     compile: bool = False
     refine_below: float | None = None
     seeing: Seeing | None = None
+    answer: AnswerName = "own"
 
     def __post_init__(self) -> None:
         if self.patch_batch < 1:

@@ -19,7 +19,7 @@ from glnet.inference.regions import regions_of
 from glnet.inference.score_files import score_bytes
 from glnet.inference.scratch import in_mib
 from glnet.inference.settings import Settings
-from glnet.inference.streaming import answers_of, blending_of
+from glnet.inference.streaming import answer_of, blending_of
 from glnet.inference.turns import TURNS
 from glnet.raster import Raster
 from glnet.raster.writing.output import remove_partials_of
@@ -59,7 +59,7 @@ def require_room(
         region = regions.grid.patch
         grid = framing.grid(Size(max(least, region.height), max(least, region.width)))
         needed += score_bytes(
-            answers_of(model)[-1],
+            answer_of(model, settings),
             len(regions.grid) * ways,
             len(grid),
             settings.patch_batch,
@@ -144,6 +144,8 @@ def facts_of(
         "patch batch": settings.patch_batch,
         "test-time augmentation": settings.turns,
         "form": settings.collapse,
+        # Nothing for the usual one, so that runs from before it could be chosen go on.
+        "answer": None if settings.answer == "own" else settings.answer,
         "refining below": settings.refine_below,
         "blending": blending_of(model.config, settings),
         "regions": regions if is_everywhere else str(settings.regions),

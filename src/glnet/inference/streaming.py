@@ -7,6 +7,7 @@ wait in the scratch file. A raster is cut into regions (mostly one: itself); a u
 laid in one way.
 """
 
+from glnet.errors import ConfigurationError
 from glnet.inference.box_prediction import BoxPrediction, CoarseLogits, RefinedBox
 from glnet.inference.coarse import CoarseAnswer, coarse_answer, coarse_look, coarse_planes
 from glnet.inference.forming import form_of
@@ -37,6 +38,7 @@ __all__ = [
     "Prediction",
     "Progress",
     "Settings",
+    "answer_of",
     "answers_of",
     "blending_of",
     "predict",
@@ -46,6 +48,23 @@ __all__ = [
 def answers_of(model: Model) -> tuple[Answer, ...]:
     """The answers a model can give; the last one is the model's own."""
     return network_answers(model.network)
+
+
+def answer_of(model: Model, settings: Settings) -> Answer:
+    """The answer that settings ask for.
+
+    Raises:
+        ConfigurationError: If the model cannot give it.
+    """
+    known = answers_of(model)
+    if settings.answer == "own":
+        return known[-1]
+    if settings.answer not in known:
+        raise ConfigurationError(
+            f"this model has no {settings.answer} branch to ask alone; it can give "
+            f"{', '.join(known)} (--answer)"
+        )
+    return Answer(settings.answer)
 
 
 def predict(  # noqa: PLR0913 - what, where to, how; each may be left out alone
@@ -83,7 +102,7 @@ def predict(  # noqa: PLR0913 - what, where to, how; each may be left out alone
     """
     settings = resolved(settings)
     form = form or form_of(model, settings).form
-    wanted = wanted or answers_of(model)[-1:]
+    wanted = wanted or (answer_of(model, settings),)
     require_bands(raster, model.bands)
     require_context(model, settings)
     work = Work(model, settings, wanted, form)

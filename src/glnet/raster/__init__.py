@@ -1,6 +1,7 @@
 """Pixel files: the only folder that opens and writes them."""
 
 from glnet.raster.areas import AreaBasis, PixelAreas
+from glnet.raster.class_names import class_names
 from glnet.raster.files import RasterFile, open_raster
 from glnet.raster.forgiving import ForgivingRaster
 from glnet.raster.gdal import CACHE_BYTES
@@ -36,6 +37,7 @@ __all__ = [
     "open_raster",
     "RasterFile",
     "Palette",
+    "class_names",
     "ArrayRaster",
     "Turn",
     "UPRIGHT",

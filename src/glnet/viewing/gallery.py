@@ -1,0 +1,258 @@
+"""All images of a page: a few of them open, all of them looked at once in the background."""
+
+import tempfile
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Condition, RLock, Thread
+
+import numpy as np
+
+from glnet.closing import Closing
+from glnet.errors import GLNetError
+from glnet.geometry import Size
+from glnet.viewing.encoding import Encoded, picture
+from glnet.viewing.finding import ImageFiles
+from glnet.viewing.shown_image import Running, Showing, ShownImage
+from glnet.viewing.survey import Survey, survey
+
+MOST_OPEN = 8
+MOST_HELD_BYTES = 1 << 27
+"""Images that nobody looks at are closed beyond these."""
+
+THUMBNAIL = 160
+"""The longer side of a picture in the strip of images."""
+
+
+@dataclass(eq=False)
+class Known:
+    """What is known of an image without opening it.
+
+    Attributes:
+        files: Where it is.
+        version: Another number once it has been opened anew.
+        thumbnail: In small.
+        survey: What was counted of its labels.
+        error: Why it cannot be shown.
+        is_done: Whether it has been looked at.
+        running: What a segmentation that runs gives of it.
+    """
+
+    files: ImageFiles
+    version: int = 0
+    thumbnail: Encoded | None = None
+    survey: Survey | None = None
+    error: str | None = None
+    is_done: bool = False
+    running: Running | None = None
+
+
+class Gallery(Closing):
+    """Images by their number.
+
+    Args:
+        images: Which.
+        showing: How.
+        folder: For temporary files, which are gone at the end; the system's by default.
+    """
+
+    def __init__(
+        self, images: Sequence[ImageFiles], showing: Showing, folder: Path | None = None
+    ) -> None:
+        self.known = [Known(files) for files in images]
+        self._showing = showing
+        self._folder = folder or Path(tempfile.gettempdir())
+        self._open: OrderedDict[int, ShownImage] = OrderedDict()
+        self._uses: dict[int, int] = {}
+        self._left: list[ShownImage] = []
+        self._lock = RLock()
+        self._changed = Condition(self._lock)
+        self._wanted: int | None = None
+        self._is_awake, self._is_closed = False, False
+        self._worker = Thread(target=self._look_at_all, name="glnet-view", daemon=True)
+
+    def require_all(self) -> None:
+        """Open every image once, so that what does not fit is found out at the start.
+
+        Raises:
+            RasterError: If a file cannot be opened.
+            DatasetError: If a layer has another size than its image.
+            ConfigurationError: If what a layer means is not known.
+        """
+        for known in self.known:
+            self._opened(known).close()
+
+    def start(self) -> None:
+        """Have a thread that looks at all images, once somebody looks at any."""
+        self._worker.start()
+
+    @contextmanager
+    def shown(self, number: int) -> Iterator[ShownImage]:
+        """An image, opened where it is not, and kept open for a while.
+
+        Raises:
+            IndexError: If there is no such image.
+            RasterError: If it cannot be opened.
+            DatasetError: If a layer has another size by now.
+        """
+        image = self._take(number)
+        try:
+            yield image
+        finally:
+            with self._lock:
+                self._uses[id(image)] -= 1
+                self._close_some()
+
+    def wake(self) -> None:
+        """Somebody looks: begin to look at all images in the background."""
+        with self._lock:
+            self._is_awake = True
+            self._changed.notify_all()
+
+    def want(self, number: int) -> None:
+        """Look at this image before all others."""
+        with self._lock:
+            self._wanted = number
+            self.wake()
+
+    def reload(self, number: int, files: ImageFiles | None = None) -> None:
+        """Open an image anew when it is next asked for.
+
+        Args:
+            number: Which.
+            files: Where it is now, if elsewhere.
+        """
+        with self._lock:
+            known = self.known[number]
+            known.files = files or known.files
+            known.version += 1
+            known.thumbnail, known.survey, known.error = None, None, None
+            known.is_done = False
+            self._forget(number)
+            self._changed.notify_all()
+
+    def show_running(self, number: int, running: Running | None) -> None:
+        """Show what a segmentation writes of an image; or no longer."""
+        self.known[number].running = running
+        self.reload(number)
+
+    def close(self) -> None:
+        """Close all. Closing twice is no error."""
+        with self._lock:
+            self._is_closed = True
+            self._changed.notify_all()
+        if self._worker.is_alive():
+            self._worker.join()
+        with self._lock:
+            for number in list(self._open):
+                self._forget(number)
+
+    def _opened(self, known: Known) -> ShownImage:
+        return ShownImage(known.files, self._showing, self._folder, known.running)
+
+    def _take(self, number: int) -> ShownImage:
+        with self._lock:
+            image = self._open.get(number)
+            if image is None:
+                image = self._open[number] = self._opened(self.known[number])
+                self._uses[id(image)] = 0
+            self._open.move_to_end(number)
+            self._uses[id(image)] += 1
+            return image
+
+    def _forget(self, number: int) -> None:
+        """Close an image, as soon as nobody uses it."""
+        image = self._open.pop(number, None)
+        if image is not None:
+            self._left.append(image)
+        self._close_some()
+
+    def _close_some(self) -> None:
+        idle = [number for number, image in self._open.items() if not self._uses[id(image)]]
+        for number in idle[:-1]:
+            held = sum(image.held_bytes for image in self._open.values())
+            if len(self._open) <= MOST_OPEN and held <= MOST_HELD_BYTES:
+                break
+            self._left.append(self._open.pop(number))
+        for image in [of for of in self._left if not self._uses[id(of)]]:
+            self._left.remove(image)
+            del self._uses[id(image)]
+            image.close()
+
+    def _look_at_all(self) -> None:
+        while (number := self._next()) is not None:
+            known = self.known[number]
+            version = known.version
+            try:
+                self._look_at(number, known)
+            except GLNetError as error:
+                if version == known.version:
+                    known.error, known.is_done = " ".join(str(error).split()), True
+
+    def _next(self) -> int | None:
+        """Which image is to be looked at; None at the end. Waits while there is none."""
+        with self._lock:
+            while not self._is_closed:
+                if not self._is_awake:
+                    self._changed.wait()
+                    continue
+                if self._wanted is not None and self._is_unready(self._wanted):
+                    return self._wanted
+                for number in range(len(self.known)):
+                    if not self.known[number].is_done:
+                        return number
+                self._changed.wait()
+            return None
+
+    def _is_unready(self, number: int) -> bool:
+        image = self._open.get(number)
+        known = self.known[number]
+        return not known.is_done or (
+            image is not None and known.error is None and not image.is_prepared
+        )
+
+    def _look_at(self, number: int, known: Known) -> None:
+        version = known.version
+
+        def goes_on() -> bool:
+            wanted = self._wanted
+            is_other = wanted is not None and wanted != number and self._is_unready(wanted)
+            return not (self._is_closed or is_other or known.version != version)
+
+        with self.shown(number) as image:
+            image.prepare(goes_on)
+            if not goes_on():
+                return
+            if known.thumbnail is None:
+                known.thumbnail = thumbnail(image)
+            counted = self._surveyed(image, goes_on)
+            if goes_on():
+                known.survey, known.is_done = counted, True
+
+    def _surveyed(self, image: ShownImage, goes_on: Callable[[], bool]) -> Survey | None:
+        if image.labels is None:
+            return None
+        place = image.georeference
+        return survey(image.labels, image.truth, image.confidence, place, goes_on)
+
+
+def thumbnail(image: ShownImage) -> Encoded | None:
+    """An image in small; None where its pixels cannot be read.
+
+    Raises:
+        RasterError: If they cannot be read.
+    """
+    pyramid = image.picture.pyramid
+    if pyramid is None:
+        return None
+    image.layer(0)
+    longer = max(pyramid.size.height, pyramid.size.width)
+    scale = min(1.0, THUMBNAIL / longer)
+    sides = (max(1, round(side * scale)) for side in (pyramid.size.height, pyramid.size.width))
+    found = pyramid.whole(Size(*sides))
+    pixels = image.stretch.shown(found.pixels)
+    if found.valid is not None:
+        pixels = np.where(found.valid[..., np.newaxis], pixels, np.uint8(0))
+    return picture(pixels, None, exact=False)

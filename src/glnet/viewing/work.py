@@ -1,0 +1,89 @@
+"""Tiles on demand: a bounded number at once, and those that were made a while ago from memory."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from threading import Lock
+from typing import TypeVar
+
+import anyio
+import anyio.to_thread
+
+from glnet.viewing.layers import Tile
+
+Made = TypeVar("Made")
+
+CACHE_BYTES = 1 << 26
+"""What is kept of tiles that were sent."""
+
+WORKERS = 4
+MOST_WAITING = 64
+"""Requests that are worked on at once, and that wait; a page asks for a dozen tiles at once."""
+
+
+class BusyError(Exception):
+    """More requests wait than can be answered soon."""
+
+
+class TileCache:
+    """The tiles that were used last, up to a number of bytes. For any number of threads.
+
+    Args:
+        size: The number.
+    """
+
+    def __init__(self, size: int = CACHE_BYTES) -> None:
+        self._size, self._held = size, 0
+        self._tiles: OrderedDict[Hashable, Tile] = OrderedDict()
+        self._lock = Lock()
+
+    @property
+    def held_bytes(self) -> int:
+        """What is kept."""
+        return self._held
+
+    def get(self, key: Hashable) -> Tile | None:
+        """A tile that is kept."""
+        with self._lock:
+            if key in self._tiles:
+                self._tiles.move_to_end(key)
+            return self._tiles.get(key)
+
+    def put(self, key: Hashable, tile: Tile) -> None:
+        """Keep a tile, and let go of those that were not used for the longest time."""
+        with self._lock:
+            old = self._tiles.pop(key, None)
+            self._held += len(tile.encoded.data) - (len(old.encoded.data) if old else 0)
+            self._tiles[key] = tile
+            while self._held > self._size:
+                _, left = self._tiles.popitem(last=False)
+                self._held -= len(left.encoded.data)
+
+
+class Workers:
+    """Threads for what would keep others waiting.
+
+    Args:
+        workers: How many.
+        most_waiting: How many requests may wait for them.
+    """
+
+    def __init__(self, workers: int = WORKERS, most_waiting: int = MOST_WAITING) -> None:
+        self._workers, self._most = workers, workers + most_waiting
+        self._limiter: anyio.CapacityLimiter | None = None
+        self._asked = 0
+
+    async def do(self, work: Callable[[], Made]) -> Made:
+        """Do something in a thread.
+
+        Raises:
+            BusyError: If too many wait.
+        """
+        if self._asked >= self._most:
+            raise BusyError
+        if self._limiter is None:  # It belongs to the event loop that runs now.
+            self._limiter = anyio.CapacityLimiter(self._workers)
+        self._asked += 1
+        try:
+            return await anyio.to_thread.run_sync(work, limiter=self._limiter)
+        finally:
+            self._asked -= 1

@@ -1,0 +1,273 @@
+"""The page on a segmentation that runs, which it stops and goes on with."""
+
+import re
+import select
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from glnet.errors import OutputError
+from glnet.geometry import Size, Window
+from glnet.model.checkpoint import save_model
+from glnet.model.config import Framing
+from glnet.raster import LabelWriter, write_picture
+from glnet.viewing.finding import ImageFiles
+from glnet.viewing.gallery import Gallery
+from glnet.viewing.live import LiveJob, StoppedError
+from glnet.viewing.serving import Address
+from glnet.viewing.shown_image import Showing
+from tests.cli.commands import run, start
+from tests.inference.pictures import picture
+from tests.model.tiny import CLASSES, tiny_model
+from tests.viewing.browser import NEEDS_BROWSER, Visit, started
+from tests.viewing.served import PATIENCE_S, Client, served
+
+SLOWLY = """
+import time
+from glnet.inference import journal
+from glnet.inference.answering import Answerer
+journal.SECONDS_BETWEEN_NOTES = 0
+real = Answerer.answered
+def slow(self, window):
+    time.sleep(0.25)
+    return real(self, window)
+Answerer.answered = slow
+"""
+"""Writing takes so long that somebody can look on, and it is noted at once how far a run is."""
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tiny") / "model"
+    save_model(tiny_model(framing=Framing(patch_size=512, thumbnail_size=64, overlap=16)), folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("photo") / "photo.png"
+    write_picture(path, picture(1500, 2100))
+    return path
+
+
+@contextmanager
+def viewed(*words: object) -> Iterator[Address]:
+    """A command that is looked at: the address that it printed."""
+    process = start("segment", *words, "--view", before=SLOWLY)
+    try:
+        yield address_of(process)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def address_of(process: subprocess.Popen[str]) -> Address:
+    assert process.stderr is not None
+    end = time.monotonic() + PATIENCE_S
+    while time.monotonic() < end:
+        if select.select([process.stderr], [], [], 1)[0]:
+            found = re.search(r"view: http://(.*):(\d+)/\?token=(\S+)", process.stderr.readline())
+            if found is not None:
+                return Address(found[1], int(found[2]), found[3])
+    raise AssertionError("no address was printed")
+
+
+@NEEDS_BROWSER
+def test_strips_appear_and_the_run_is_stopped_and_resumed_to_the_same_bytes(
+    model: Path, photo: Path, tmp_path: Path
+) -> None:
+    whole, watched = tmp_path / "whole.tif", tmp_path / "watched.tif"
+    assert run("segment", photo, "--model", model, "--output", whole) == 0
+
+    with (
+        viewed(photo, "--model", model, "--output", watched) as address,
+        started() as browser,
+    ):
+        page = Visit(browser.new_page(viewport={"width": 1100, "height": 760}), address)
+        page.page.goto(address.url)
+        page.until("document.getElementById('phase').textContent.startsWith('writing')")
+        page.page.locator("#opacity-1").fill("1")
+        page.until("document.querySelectorAll('#layers .quiet').length === 1")
+        page.page.wait_for_timeout(1200)
+        numbers = page.text("#numbers")
+        shown = page.shot
+        page.page.locator("#cancel").click()
+        page.until("document.getElementById('phase').textContent.startsWith('stopped')")
+        was_kept = (tmp_path / "watched.tif.unfinished").is_dir()
+        was_there = watched.exists()
+        page.page.locator("#resume").click()
+        page.until("document.getElementById('phase').textContent === 'finished'")
+        page.until("document.getElementById('classes').textContent.includes(' px')")
+        complaints = page.complaints
+
+    assert "megapixels/s" in numbers
+    assert "no limit given" in numbers
+    assert "left of writing" in numbers
+    colors = {tuple(color) for color in np.unique(shown.reshape(-1, 3), axis=0).tolist()}
+    assert colors & {of.color for of in CLASSES}
+    assert was_kept
+    assert not was_there
+    assert watched.read_bytes() == whole.read_bytes()
+    assert complaints == []
+
+
+def test_the_command_ends_by_itself_where_nobody_looks(
+    model: Path, photo: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "labels.tif"
+
+    status = run("segment", photo, "--model", model, "--output", output, "--view")
+
+    assert status == 0
+    assert output.is_file()
+
+
+def test_a_bad_port_is_told_before_the_work(
+    model: Path, photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("segment", photo, "--model", model, "--output", tmp_path / "a.tif", "--view")
+
+    assert run(*words, "--port", 99999) == 1
+
+    assert "a port is a number up to 65535" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def job(photo: Path) -> Iterator[LiveJob]:
+    gallery = Gallery([ImageFiles(image=photo)], Showing())
+    with LiveJob(gallery, [str(photo)], 1000, lambda: 500) as job:
+        job.starts(str(photo))
+        yield job
+
+
+def client_of(job: LiveJob) -> AbstractContextManager[Client]:
+    return served(job._gallery, job)
+
+
+def test_labels_are_served_as_they_are_written(job: LiveJob) -> None:
+    size, labels = Size(1500, 2100), np.ones((512, 512), np.uint8)
+
+    with client_of(job) as client:
+        job.opens(size, CLASSES, [])
+        before = client.tile(1, 0, 0, 0)
+        job.sees(Window(0, 512, Size(512, 512)), labels)
+        there, not_there = client.tile(1, 0, 0, 1), client.tile(1, 0, 1, 1)
+        state = client.ask("/api/images/0/state").json
+        small = client.tile(1, 2, 0, 0).pixels
+
+        assert (before.pixels[..., 3] == 0).all()
+        assert (there.pixels == [*CLASSES[1].color, 255]).all()
+        assert (not_there.pixels[..., 3] == 0).all()
+        assert there.headers["cache-control"] == "no-store"
+        assert state["layers"][1]["progress"] == pytest.approx(512**2 / size.area)
+        assert (small[:128, 128:256, 3] == 255).all()
+        assert small[..., 3].sum() == 128 * 128 * 255
+
+
+def test_progress_is_told_with_memory_and_what_is_left(job: LiveJob) -> None:
+    with client_of(job) as client:
+        job.opens(Size(1500, 2100), CLASSES, [])
+        job.advances("patches", 0, 8)
+        time.sleep(0.05)
+        job.advances("patches", 2, 8)
+        told = client.ask("/api/images").json["job"]
+
+        assert (told["phase"], told["done"], told["total"]) == ("patches", 2, 8)
+        assert told["state"] == "running"
+        assert told["seconds_left"] == pytest.approx(3 * 0.05, rel=0.9)
+        assert told["megapixels_per_second"] > 0
+        assert (told["memory"], told["budget"]) == (500, 1000)
+
+
+def test_a_run_that_is_cancelled_stops_at_its_next_step(job: LiveJob) -> None:
+    with client_of(job) as client:
+        job.advances("patches", 1, 8)
+        assert client.post("/api/job/cancel").status == 200
+
+        with pytest.raises(StoppedError):
+            job.advances("patches", 2, 8)
+        job.stops()
+        assert client.ask("/api/images").json["job"]["state"] == "stopped"
+        threading.Timer(0.1, lambda: client.post("/api/job/resume")).start()
+        assert job.waits_for_resume()
+        job.advances("patches", 3, 8)
+
+
+def test_nobody_who_looks_means_nobody_who_resumes(job: LiveJob) -> None:
+    job.stops()
+
+    assert not job.waits_for_resume()
+
+
+def test_resuming_what_runs_and_cancelling_what_has_stopped_changes_nothing(job: LiveJob) -> None:
+    job.resume()
+    job.advances("patches", 1, 8)
+    job.cancel()
+    job.stops()
+    job.cancel()
+
+    assert job.described()["state"] == "stopped"
+
+
+def test_a_full_disk_ends_the_looking_on_and_not_the_run(
+    job: LiveJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job.opens(Size(600, 600), CLASSES, [])
+
+    def fail(*_: object) -> None:
+        raise OutputError("no space")
+
+    assert job._labels is not None
+    monkeypatch.setattr(job._labels, "add", fail)
+    for _ in range(2):
+        job.sees(Window(0, 0, Size(512, 512)), np.ones((512, 512), np.uint8))
+
+    assert job.described()["note"] == "the page shows no more labels: no space"
+
+
+def test_labels_that_find_no_room_are_not_shown(
+    job: LiveJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.gettempdir", lambda: "/nowhere/at/all")
+
+    job.opens(Size(600, 600), CLASSES, [])
+    job.sees(Window(0, 0, Size(512, 512)), np.ones((512, 512), np.uint8))
+
+    assert "cannot make a temporary file" in str(job.described()["note"])
+
+
+def test_labels_of_another_size_than_the_image_are_refused(job: LiveJob) -> None:
+    job.opens(Size(600, 600), CLASSES, [])
+
+    with client_of(job) as client:
+        answer = client.ask("/api/images/0")
+
+    assert answer.status == 500
+    assert b"the labels that are written: 600x600" in answer.body
+
+
+def test_a_finished_image_is_shown_from_its_files(
+    job: LiveJob, photo: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "labels.tif"
+    labels = np.ones((1500, 2100), np.uint8)
+    with LabelWriter(output, Size(*labels.shape), None, [(1, 2, 3)] * 2, ["a", "b"]) as writer:
+        writer.write(labels)
+    job.opens(Size(*labels.shape), CLASSES, [])
+
+    with client_of(job) as client:
+        before = client.ask("/api/images/0").json
+        job.ends(str(photo), output)
+        after = client.ask("/api/images/0").json
+
+    assert (before["is_running"], after["is_running"]) == (True, False)
+    assert after["version"] > before["version"]
+    assert [of["name"] for of in after["classes"]] == ["a", "b"]
+    assert after["layers"][1]["progress"] == 1
