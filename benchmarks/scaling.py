@@ -2,21 +2,20 @@
 
     python -m benchmarks.scaling [--side 2400] [--rounds 2]
 
-Runs one after another, interleaved, each in a process of its own with one thread: in one process,
-and with 1, 2 and 4 workers on a local Ray. What is compared is the time from opening an image to
-its results, without the start of processes. One process, and one worker with its driver, are held
+All in one process, in turn, with one thread: without workers, and with 1, 2 and 4 workers on a
+local Ray. What is compared is the time, and the CPU's seconds, from opening the first image to the
+last results; workers have the model by then. One process, and one worker with its driver, are held
 to one core, more workers to two. Bytes are those of arrays that workers find and are sent, counted
 where they enter the pool. Writes a dated file into benchmarks/results.
 """
 
 import argparse
-import json
 import os
 import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -24,10 +23,12 @@ from typing import Any
 import torch
 
 from benchmarks.any_size import CLASSES, Watch, draw_scene, own_bytes
-from benchmarks.common import ask, heading, natural, paragraph, ratios, spread, table, write_result
+from benchmarks.common import heading, natural, paragraph, ratios, spread, table, write_result
 from glnet.cluster.connecting import on_ray
+from glnet.cluster.executor import ClusterExecutor
 from glnet.cluster.pieces import bytes_of
 from glnet.cluster.pool import Pool
+from glnet.cluster.ray_engine import _imported
 from glnet.data import ClassInfo
 from glnet.geometry import Size
 from glnet.inference.groups import groups_of
@@ -47,7 +48,7 @@ Case = Mapping[str, Any]
 WAYS = ("one scene", "four scenes")
 """One in groups of patches; as many pixels in scenes that are each seen by one worker."""
 
-WORKERS = (0, 2, 1, 4)
+WORKERS = (1, 2, 4)
 
 CORES = sorted(os.sched_getaffinity(0))
 
@@ -63,25 +64,89 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--side", type=natural, default=2400)
     parser.add_argument("--rounds", type=natural, default=2)
-    parser.add_argument("--case", nargs=4, help=argparse.SUPPRESS)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    if options.case is not None:
-        _case(*options.case)
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        save_model(small_model(), Path(folder) / "model")
-        draw_scene(Path(folder) / "warm.tif", 600)
-        half = options.side // 2
-        draw_scene(Path(folder) / f"{half}.tif", half)
-        draw_scene(Path(folder) / f"{options.side}.tif", options.side)
+    os.environ[MARK] = str(os.getpid())
+    ray, half = _imported(), options.side // 2
+    ray.init(num_cpus=2 * sum(WORKERS), include_dashboard=False, log_to_driver=False)
+    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
+        folder = Path(name)
+        save_model(small_model(), folder / "model")
+        (folder / "out").mkdir()
+        draw_scene(folder / f"{options.side}.tif", options.side)
+        for scene in "abcd":
+            draw_scene(folder / f"{scene}.tif", half)
+        runs = Runs(folder, {of: stack.enter_context(on_ray(workers=of)) for of in WORKERS})
         found: list[Case] = []
-        sizes = [(options.side, way, workers) for workers in WORKERS for way in WAYS]
-        sizes += [(half, WAYS[0], workers) for workers in (0, 2)]
         for _ in range(options.rounds):
-            for side, way, workers in sizes:
-                found.append(_asked(folder, side, way, workers))
-                write_result("scaling", _report(options, found))  # A stop loses one run.
+            for way in WAYS:
+                found += [runs.run(way, options.side, of) for of in (0, *WORKERS)]
+                write_result("scaling", _report(options, found))  # A stop loses little.
+        found += [runs.run(WAYS[0], half, of) for of in (0, 2)]
+    write_result("scaling", _report(options, found))
+
+
+class Runs:
+    """Runs over the same scenes by different workers."""
+
+    def __init__(self, folder: Path, executors: Mapping[int, ClusterExecutor]) -> None:
+        self._folder = folder
+        self._executors = executors
+        self._moved = Moved()
+        for of in (None, *executors.values()):  # All have the model, and have seen something.
+            self._segment([folder / "a.tif"], of)
+
+    def _segment(self, images: Sequence[Path], executor: ClusterExecutor | None) -> None:
+        batch = segment_files(
+            images,
+            self._folder / "out",
+            self._folder / "model",
+            Settings(),
+            rules=Rules(overwrite=True),
+            executor=executor,
+        )
+        assert len(batch.reports) == len(images)
+
+    def run(self, way: str, side: int, workers: int) -> Case:
+        """What one run takes."""
+        images = [self._folder / f"{name}.tif" for name in "abcd"]
+        if way == WAYS[0]:
+            large = self._folder / f"{side}.tif"
+            images = [large] if large.exists() else images[:1]
+        executor = self._executors.get(workers)
+        processes = [] if executor is None else [of.process for of in executor.workers]
+        cores = CORES[: 2 if workers > 1 else 1]
+        for process in (0, *processes):
+            _hold(process, cores)
+        self._moved.found = self._moved.sent = 0
+        before, watch, watched = own_bytes(), Watch(), Workers(processes)
+        watch.start()
+        watched.start()
+        own, others = time.process_time(), _cpu_of_started(processes)
+        began = time.perf_counter()
+        self._segment(images, executor)
+        seconds, own = time.perf_counter() - began, time.process_time() - own
+        spent = [
+            after - then for after, then in zip(_cpu_of_started(processes), others, strict=True)
+        ]
+        for of in (watch, watched):
+            of.ends.set()
+            of.join()
+        found = {
+            "side": side,
+            "way": way,
+            "workers": workers,
+            "seconds": seconds,
+            "driver_cpu": own,
+            "worker_cpu": spent[0],
+            "ray_cpu": spent[1] if workers else 0,
+            "found": self._moved.found,
+            "sent": self._moved.sent,
+            "driver_mib": (watch.most - before) / 2**20,
+            "worker_mib": watched.most / 2**20,
+        }
+        print(found, flush=True)
+        return found
 
 
 def small_model() -> Model:
@@ -94,14 +159,6 @@ def small_model() -> Model:
             framing=Framing(patch_size=256, thumbnail_size=256, overlap=32),
         )
     )
-
-
-def _asked(folder: str, side: int, way: str, workers: int) -> dict[str, float]:
-    found: dict[str, float] = json.loads(
-        ask("benchmarks.scaling", "--case", folder, side, way, workers)
-    )
-    print(found, flush=True)
-    return found
 
 
 class Moved:
@@ -125,21 +182,25 @@ class Moved:
 
 
 class Workers(threading.Thread):
-    """Looks at what the workers' processes hold of their own, all the time."""
+    """Looks at what processes hold of their own, all the time."""
 
-    def __init__(self) -> None:
+    def __init__(self, processes: Sequence[int]) -> None:
         super().__init__(daemon=True)
         self.ends = threading.Event()
         self.most = 0
+        self._processes = [Path("/proc") / str(of) for of in processes]
 
     def run(self) -> None:
         """Until it is told to end."""
         while not self.ends.wait(0.1):
-            self.most = max([self.most, *map(_own_bytes, _workers())])
+            self.most = max([self.most, *map(_own_bytes, self._processes)])
 
 
-def _workers() -> list[Path]:
-    return [of for of in _started() if _read(of / "cmdline").startswith(b"ray::Worker")]
+def _hold(process: int, cores: Sequence[int]) -> None:
+    """Have all threads of a process, 0 for this one, run on these cores."""
+    for thread in (Path("/proc") / str(process or "self") / "task").iterdir():
+        with suppress(ProcessLookupError):
+            os.sched_setaffinity(int(thread.name), cores)
 
 
 def _started() -> list[Path]:
@@ -156,13 +217,16 @@ def _read(file: Path) -> bytes:
         return b""
 
 
-def _cpu_of_started() -> float:
-    """Seconds of the CPU that they have taken."""
-    ticks = 0
+def _cpu_of_started(workers: Sequence[int]) -> tuple[float, float]:
+    """Seconds of the CPU that some workers have taken, and that Ray's own processes have."""
+    seconds, names = [0.0, 0.0], set(map(str, workers))
     for process in _started():
         words = _read(process / "stat").rpartition(b")")[2].split()
-        ticks += sum(map(int, words[11:13]))
-    return ticks / os.sysconf("SC_CLK_TCK")
+        is_other = _read(process / "cmdline").startswith(b"ray::Worker")
+        if process.name in names or not is_other:
+            ticks = sum(map(int, words[11:13]))
+            seconds[process.name not in names] += ticks / os.sysconf("SC_CLK_TCK")
+    return seconds[0], seconds[1]
 
 
 def _own_bytes(process: Path) -> int:
@@ -171,63 +235,6 @@ def _own_bytes(process: Path) -> int:
     except OSError:
         return 0
     return next((int(of.split()[1]) * 1024 for of in lines if of.startswith("RssAnon:")), 0)
-
-
-def _case(folder: str, side: str, way: str, workers: str) -> None:
-    os.environ[MARK] = str(os.getpid())
-    os.sched_setaffinity(0, CORES[: min(2, max(1, int(workers)))])
-    place, moved = Path(folder), Moved()
-    with ExitStack() as stack:
-        executor = None
-        if int(workers):
-            executor = stack.enter_context(on_ray("local", workers=int(workers)))
-
-        def run(images: Sequence[Path]) -> tuple[float, float]:
-            began, spent = time.perf_counter(), time.process_time()
-            batch = segment_files(
-                images,
-                place / "out",
-                place / "model",
-                Settings(),
-                rules=Rules(overwrite=True),
-                executor=executor,
-            )
-            assert len(batch.reports) == len(images)
-            return time.perf_counter() - began, time.process_time() - spent
-
-        (place / "out").mkdir(exist_ok=True)
-        images = [place / f"{side}.tif"]
-        if way == "four scenes":
-            images = [place / f"{name}.tif" for name in "abcd"]
-            for image in images:
-                if not image.exists():
-                    image.symlink_to(place / f"{int(side) // 2}.tif")
-        run([place / "warm.tif"])
-        moved.found = moved.sent = 0
-        before, watch, watched = own_bytes(), Watch(), Workers()
-        watch.start()
-        watched.start()
-        elsewhere = _cpu_of_started()
-        seconds, cpu = run(images)
-        elsewhere = _cpu_of_started() - elsewhere
-        for of in (watch, watched):
-            of.ends.set()
-            of.join()
-        efforts = () if executor is None else executor.efforts.values()
-        values = {
-            "side": int(side),
-            "way": way,
-            "workers": int(workers),
-            "seconds": seconds,
-            "driver_cpu": cpu,
-            "other_cpu": elsewhere,
-            "worker_seconds": sum(of.seconds for of in efforts),
-            "found": moved.found,
-            "sent": moved.sent,
-            "driver_mib": (watch.most - before) / 2**20,
-            "worker_mib": watched.most / 2**20,
-        }
-        print(json.dumps(values))
 
 
 @cache
@@ -281,7 +288,8 @@ def _times(found: Sequence[Case], side: int) -> list[list[str]]:
     rows, plain = [], list[float]()
     for way in WAYS:
         seconds = {
-            workers: [of["seconds"] for of in _of(found, way, workers, side)] for workers in WORKERS
+            workers: [of["seconds"] for of in _of(found, way, workers, side)]
+            for workers in (0, *WORKERS)
         }
         for workers, own in seconds.items():
             if not own:
@@ -289,7 +297,10 @@ def _times(found: Sequence[Case], side: int) -> list[list[str]]:
             name = f"{workers} workers" if workers else "one process"
             overhead = _spread_ratios(own, seconds[0]) if workers == 1 else ""
             speedup = _spread_ratios(seconds[1], own) if workers > 1 else ""
-            cpu = [of["driver_cpu"] + of["other_cpu"] for of in _of(found, way, workers, side)]
+            cpu = [
+                of["driver_cpu"] + of["worker_cpu"] + of["ray_cpu"]
+                for of in _of(found, way, workers, side)
+            ]
             plain = plain if workers else cpu
             rows.append([way, name, spread(own, 1), overhead, speedup, _spread_ratios(cpu, plain)])
     return rows
@@ -317,7 +328,7 @@ def _costs(found: Sequence[Case], side: int) -> list[list[str]]:
                 f"{two['driver_mib']:.0f}",
                 f"{plain['driver_mib']:.0f}",
                 f"{two['worker_mib']:.0f}",
-                f"{two['other_cpu'] / pixels:.3f}",
+                f"{two['worker_cpu'] / pixels:.3f}",
                 f"{two['driver_cpu'] / pixels:.3f}",
                 f"{plain['driver_cpu'] / pixels:.3f}",
             ]
@@ -330,8 +341,8 @@ def _report(options: argparse.Namespace, found: Sequence[Case]) -> str:
         f"""resnet18, pyramid 32/16, patches of 256 px, 3 classes, 4 patches at once, not trained;
         a drawn scene of {options.side} px a side in groups of 16 patches, or four of half the side,
         each of which one worker sees. Seconds are from opening the first image to the last labels
-        on disk, workers being there, the loading of the model included; medians (range) of
-        {options.rounds} rounds, in turn. One process, and one worker with its driver, are held to
+        on disk, workers being there; medians (range) of {options.rounds} rounds, in turn.
+        One process, and one worker with its driver, are held to
         one core, more workers with their driver to two. Other work shared the cores all the while.
         Ratios are taken round by round: overhead is one worker's seconds over those of one
         process, speedup one worker's seconds over those of more. Both hang on what else the cores
@@ -342,8 +353,8 @@ def _report(options: argparse.Namespace, found: Sequence[Case]) -> str:
         """Two workers. Found and sent are the arrays that leave and enter the pool; what workers
         read of the image is not in it. Memory is the most that was held of a process's own: of the
         driver, and of the one process, above what it held once all was ready; of a worker in all
-        (Python and torch included). Seconds per megapixel are the CPU's: of the workers and Ray's
-        own processes, of the driver, and of one process."""
+        (Python and torch included). Seconds per megapixel are the CPU's: of the workers, of the
+        driver, and of one process."""
     )
     first = table(
         ("way", "who", "seconds", "overhead", "speedup", "CPU over one process"),

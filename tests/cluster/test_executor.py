@@ -245,6 +245,28 @@ class _Diary(Unwatched):
         self.finished.add(report.image)
 
 
+def test_a_model_that_workers_have_is_not_loaded_again(
+    image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    starts, start = list[object](), FakeEngine.start
+
+    def starting(self: FakeEngine, *of: object) -> object:
+        starts.append(of)
+        return start(self, *of)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(FakeEngine, "start", starting)
+    with fake_executor(2) as executor:
+        for name, model, how in (
+            ("a", tiny_model(), Settings()),
+            ("b", tiny_model(), Settings()),
+            ("c", tiny_model(seed=1), Settings()),
+            ("d", tiny_model(seed=1), Settings(patch_batch=2)),
+        ):
+            segment_file(image, tmp_path / f"{name}_1.tif", model, how, executor=executor)
+
+    assert len(starts) == 3
+
+
 def test_an_interruption_ends_all_images_and_leaves_no_result(tmp_path: Path) -> None:
     images = [
         write_tiff(tmp_path / f"{k}.tif", np.moveaxis(picture(200, 190, seed=k), 2, 0))

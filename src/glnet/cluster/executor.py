@@ -95,6 +95,8 @@ class ClusterExecutor(Closing):
         self._engine = engine
         self._tell = tell
         self._pool: Pool | None = None
+        self._known: tuple[str, Settings] | None = None
+        self._loaded: LoadedCluster | None = None
         self._threads_before = torch.get_num_threads()
         torch.set_num_threads(engine.threads)
 
@@ -133,12 +135,15 @@ class ClusterExecutor(Closing):
         return replace(settings, device="cpu", precision=precision)
 
     def load(self, model: Model | str | Path, settings: Settings, digest: str) -> "LoadedCluster":
-        """Have a model ready on all workers.
+        """Have a model ready on all workers; what they have ready already is not loaded again.
 
         Raises:
             ClusterError: If workers differ from this process, or from each other.
             GLNetError: If one of them cannot load it.
         """
+        is_at_work = self._pool is not None and not self._pool.is_over
+        if is_at_work and self._loaded is not None and self._known == (digest, settings):
+            return self._loaded
         self.interrupt()
         if self._pool is not None:
             self._pool.join()
@@ -148,7 +153,9 @@ class ClusterExecutor(Closing):
         for ready in self.workers:
             _require_alike(ready, digest, self.workers[0])
         self._pool = Pool([hand for hand, _ in started], self._tell)
-        return LoadedCluster(self._engine, self._pool, self.workers[0].precision)
+        self._known = digest, settings
+        self._loaded = LoadedCluster(self._engine, self._pool, self.workers[0].precision)
+        return self._loaded
 
     @property
     def efforts(self) -> Mapping[str, Effort]:

@@ -116,6 +116,11 @@ class Pool:
         return len(self._threads)
 
     @property
+    def is_over(self) -> bool:
+        """Whether nothing is given out any more."""
+        return self._is_over.is_set()
+
+    @property
     def is_hungry(self) -> bool:
         """Whether some worker may soon have nothing to do."""
         return self._queue.qsize() < self.workers

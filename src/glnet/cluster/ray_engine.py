@@ -107,10 +107,7 @@ class RayEngine:
                 for number, actor in enumerate(self._actors)
             ]
             loading = [of.loading() for of in self._workers]
-            return [
-                (of, of.loaded(ray.get(ref)))
-                for of, ref in zip(self._workers, loading, strict=True)
-            ]
+            return [(of, of.loaded(ref)) for of, ref in zip(self._workers, loading, strict=True)]
 
     def _begun(self) -> Sequence["_Handle"]:
         """New actors."""
