@@ -35,7 +35,7 @@ check: $(READY)  ## style, types
 	$(BIN)/mypy
 
 BENCHMARKS := training_step training_memory micro_batch waiting forms host vectors thumbnail \
-  spooling any_size kills
+  spooling any_size kills cluster_kills scaling
 
 bench: $(READY)  ## measure, and write dated files to benchmarks/results; IMAGE=... to name one
 	$(BIN)/pip install --quiet --editable '.[dev,bench]'

@@ -10,6 +10,8 @@ SOURCE = Path(__file__).parents[1] / "src" / "glnet"
 ORDER = (
     "errors",
     "closing",
+    "wording",
+    "markup",
     "geometry",
     "raster",
     "vector",
@@ -18,8 +20,10 @@ ORDER = (
     "baselines",
     "model",
     "inference",
+    "cluster",
     "evaluation",
     "training",
+    "reporting",
     "reproduction",
     "demo",
     "cli",
@@ -34,8 +38,10 @@ FORBIDDEN = {
     "baselines": {"lightning", "rasterio", "PIL", "matplotlib"},
     "model": {"lightning", "rasterio", "PIL", "matplotlib"},
     "inference": {"lightning", "rasterio", "PIL", "matplotlib"},
+    "cluster": {"lightning", "rasterio", "PIL", "matplotlib"},
     "evaluation": {"lightning", "rasterio", "matplotlib"},
     "training": {"rasterio", "PIL"},
+    "reporting": {"lightning", "rasterio", "torch"},
     "reproduction": {"lightning", "rasterio"},
     "cli": {"torch", "rasterio", "PIL", "numpy", "matplotlib"},
 }
@@ -94,6 +100,16 @@ def test_only_a_compared_network_asks_for_its_library(path: Path) -> None:
 
     assert not any(name.startswith(library) for name in at_the_top)
     assert library not in path.read_text() or _room(path) == "baselines"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_only_the_cluster_asks_for_ray(path: Path) -> None:
+    # Within a function, so that all others run without it.
+    at_the_top = {name for line in ast.parse(path.read_text()).body for name in _named(line)}
+    anywhere = {name.split(".")[0] for name in _imports(path)}
+
+    assert "ray" not in {name.split(".")[0] for name in at_the_top}
+    assert "ray" not in anywhere or path.name == "ray_engine.py"
 
 
 def test_importing_the_network_needs_no_training_library() -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from glnet.errors import (
     CheckpointError,
+    ClusterError,
     ConfigurationError,
     DatasetError,
     GeometryError,
@@ -27,6 +28,7 @@ from glnet.errors import (
 )
 
 if TYPE_CHECKING:
+    from glnet.cluster.connecting import on_ray as on_ray
     from glnet.data.check import check_dataset as check_dataset
     from glnet.data.items import from_items as from_items
     from glnet.data.opening import open_dataset as open_dataset
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from glnet.inference.report import SegmentReport as SegmentReport
     from glnet.inference.segment import segment as segment
     from glnet.inference.segment import segment_file as segment_file
+    from glnet.inference.showing import show as show
     from glnet.inference.source import Source as Source
     from glnet.inference.starting import Rules as Rules
     from glnet.inference.streaming import Settings as Settings
@@ -50,11 +53,13 @@ __all__ = [
     "load",
     "segment",
     "segment_file",
+    "show",
     "Settings",
     "Source",
     "Extras",
     "Rules",
     "SegmentReport",
+    "on_ray",
     "from_network",
     "Model",
     "open_raster",
@@ -71,14 +76,17 @@ __all__ = [
     "ConfigurationError",
     "TrainingError",
     "CheckpointError",
+    "ClusterError",
     "InputMismatchError",
     "__version__",
 ]
 
 _HOMES = {
+    "on_ray": ("glnet.cluster.connecting", "on_ray"),
     "load": ("glnet.model.checkpoint", "load_model"),
     "segment": ("glnet.inference.segment", "segment"),
     "segment_file": ("glnet.inference.segment", "segment_file"),
+    "show": ("glnet.inference.showing", "show"),
     "Settings": ("glnet.inference.streaming", "Settings"),
     "Source": ("glnet.inference.source", "Source"),
     "Extras": ("glnet.inference.jobs", "Extras"),

@@ -72,7 +72,8 @@ def test_memory_leaves_rows_out_and_is_no_failure(
 def test_datasets_of_one_name_are_two_rows_and_two_of_one_kind_are_refused(
     data: Path, tmp_path: Path, capfd: Captured
 ) -> None:
-    assert run("reproduce", "table1", "--data", data, data, "--output", tmp_path) == 0
+    output = tmp_path / "new" / "tables"
+    assert run("reproduce", "table1", "--data", data, data, "--output", output) == 0
     capfd.readouterr()
 
     status = run("reproduce", "table1", "--data", "isic=a", "isic=b", "--output", tmp_path)

@@ -16,6 +16,7 @@ from glnet.training.checking import CHECKING
 from glnet.training.devices import SaidElsewhereError
 from tests.cli.commands import files_of_at_most, only_line, run, start
 from tests.cli.tiny_training import write_config, write_data
+from tests.reporting.shown import Seen
 from tests.training.tiny_run import assert_same_weights
 
 Captured = pytest.CaptureFixture[str]
@@ -24,7 +25,7 @@ PATIENCE_S = 100
 
 EPOCH = re.compile(
     r"glnet: (\w+): epoch (\d+) of (\d+), loss \d\.\d{4}(, validation mIoU \d+\.\d)?, "
-    r"\d+ s, about \d+ s left in this stage"
+    r"(took )?\d+ s( left)?"
 )
 
 
@@ -48,12 +49,17 @@ def test_three_stages_become_a_model_and_a_table(
     for row in ("global branch", "local branch", "GLNet", "terrain", "lake in blue country"):
         assert row in out
     assert out.endswith(
-        f"the model is in {tmp_path}/run/model, the run explains itself in {tmp_path}/run\n"
+        f"the model is in {tmp_path}/run/model\n"
+        f"the run explains itself in {tmp_path}/run; one page: glnet report {tmp_path}/run\n"
     )
     epochs = [EPOCH.fullmatch(line) for line in err.splitlines()]
     assert [of and of[1] for of in epochs] == ["context", "local", "refined"]
     assert load_model(tmp_path / "run" / "model").network.refined is not None
     assert (tmp_path / "run" / "report.json").is_file()
+    assert run("report", tmp_path / "run") == 0
+    page = Seen(tmp_path / "run" / "report.html")
+    assert any(of.startswith("worst 1: validation_000") for of in page.pictures)
+    assert "not finished" not in page.text
 
 
 def test_options_win_over_the_file(

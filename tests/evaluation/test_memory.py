@@ -22,14 +22,24 @@ from glnet.data import (
 from glnet.errors import ConfigurationError
 from glnet.evaluation.confusion import Confusion
 from glnet.evaluation.evaluate import evaluate
-from glnet.evaluation.memory import COUNTING_BYTES, DECODING_BYTES, evaluation_bytes
+from glnet.evaluation.memory import (
+    COUNTING_BYTES,
+    DECODING_BYTES,
+    ONE_AT_ONCE,
+    estimated_memory,
+    evaluation_bytes,
+    largest_size,
+)
 from glnet.geometry import Size, Window
 from glnet.inference.budget import parsed_bytes
 from glnet.inference.estimate import estimate
 from glnet.inference.live_bytes import LiveBytes
 from glnet.inference.settings import Settings
 from glnet.inference.streaming import answers_of, predict
+from glnet.model.answers import Answer
+from glnet.model.coarse import coarse_of
 from glnet.model.collapse import BRANCHES, branches_of
+from glnet.model.config import CoarseToFine
 from glnet.raster import ArrayRaster
 from tests.inference.pictures import picture
 from tests.model.tiny import CLASSES, tiny_model
@@ -166,3 +176,47 @@ def test_scratch_files_must_not_take_the_memory_that_is_named(
     with pytest.raises(ConfigurationError, match="set TMPDIR to a folder on a disk"):
         evaluate(MODEL, samples, DESCRIPTION, settings)
     evaluate(MODEL, samples, DESCRIPTION, replace(settings, host_memory=None, memory=2**40))
+
+
+def test_the_memory_of_an_answer_is_that_of_predicting_it_alone() -> None:
+    model, size = tiny_model("bidirectional"), Size(130, 150)
+
+    found = estimated_memory(model, ["global", "local", "aggregated"], size)
+
+    assert list(found) == ["global", "local", "aggregated"]
+    assert found["aggregated"] == estimate(model, size, ONE_AT_ONCE).device_bytes
+    alone = estimate(model, size, ONE_AT_ONCE, wanted=(Answer.LOCAL,))
+    assert found["local"] == alone.device_bytes
+
+
+def test_the_memory_of_a_coarse_answer_is_that_of_the_coarse_branch() -> None:
+    model, size = (
+        tiny_model("deep", coarse_to_fine=CoarseToFine()),
+        Size(90, 80),
+    )
+
+    found = estimated_memory(model, ["coarse", "local"], size)
+
+    assert found["coarse"] == estimate(coarse_of(model), size, ONE_AT_ONCE).device_bytes
+
+
+@pytest.mark.parametrize("error", [ConfigurationError("none"), RuntimeError("no such kernel")])
+def test_what_cannot_be_estimated_is_left_out(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("glnet.evaluation.memory.estimate", refuse)
+
+    assert estimated_memory(tiny_model(), ["local"], Size(90, 80)) == {}
+
+
+def test_the_largest_image_has_most_pixels(samples: list[Sample]) -> None:
+    with samples[0].open_image() as raster:
+        assert largest_size(samples[:1]) == raster.size
+    sizes = []
+    for sample in samples:
+        with sample.open_image() as raster:
+            sizes.append(raster.size)
+    assert largest_size(samples).area == max(size.area for size in sizes)

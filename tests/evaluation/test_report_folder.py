@@ -75,6 +75,11 @@ def test_a_report_shows_numbers_tables_and_pictures(
     assert numbers == json.loads(json.dumps(found.to_dict()))
     assert (about["data"], about["split"], about["turns"]) == (str(scenes.root), "test", "none")
     assert {"glnet", "torch", "timm"} <= set(about["versions"])
+    assert about["hardware"]["cores"]
+    assert about["largest"] == "64x80"
+    assert set(about["memory"]) == {"global", "local", "aggregated"}
+    assert about["configuration"]["classes"][0] == scenes.description.classes[0].to_dict()
+    assert {of["file"] for of in about["pictures"]} == pictures
     page = (tmp_path / "report" / "report.md").read_text()
     assert all(f"({name})" in page for name in pictures)
     assert all(info.name in page for info in scenes.description.classes)

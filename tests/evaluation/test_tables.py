@@ -2,7 +2,8 @@ from dataclasses import asdict
 
 import pytest
 
-from glnet.cli.scores import WIDTH, score_table
+from glnet.cli.console import WIDTH
+from glnet.cli.scores import score_table
 from glnet.evaluation.report import Evaluation, Figures, Score
 from glnet.evaluation.tables import Table, as_markdown, percent, tables_of
 

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from glnet.errors import ConfigurationError, OutputError
 from glnet.geometry import Size, Window, strips
-from glnet.inference import journal, scene
+from glnet.inference import groups, journal, scene
 from glnet.inference.coarse import CoarseAnswer, coarse_answer, coarse_look, coarse_planes
 from glnet.inference.estimate import estimate
 from glnet.inference.forming import form_of
@@ -255,6 +255,7 @@ def test_a_run_over_several_boxes_goes_on_wherever_it_was_stopped(
 ) -> None:
     monkeypatch.setattr(journal, "SECONDS_BETWEEN_NOTES", 0)
     monkeypatch.setattr(journal, "PAUSE_SHARE", 0)
+    monkeypatch.setattr(groups, "GROUP", 4)
     scene = _scene(400, 300, (40, 40), (290, 200))
     image = write_tiff(tmp_path / "a.tif", np.moveaxis(scene, 2, 0))
     how = replace(ROOMY, turns=turns)  # type: ignore[arg-type]

@@ -3,7 +3,7 @@
 import pytest
 
 from glnet.geometry import Size
-from glnet.inference.description import architecture_in_words
+from glnet.model.describing import architecture_in_words
 from glnet.reproduction.comparisons import COMPARISONS, SIZES
 from glnet.reproduction.effort import PAPER, QUICK, Effort
 from glnet.reproduction.measuring import bare_model, parameters_of

@@ -6,10 +6,9 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from jsonargparse import ArgumentParser, Namespace
-from rich.console import Console
 from rich.table import Table
 
-from glnet.cli.console import ProgressDisplay, say, say_json
+from glnet.cli.console import ProgressDisplay, in_lines, ruled, say, say_json
 from glnet.cli.datasets import add_dataset_options
 from glnet.cli.parsing import UsageError
 
@@ -71,8 +70,7 @@ def run(options: Namespace) -> int:
 def show(report: "DatasetReport") -> None:
     """Print a report, for people."""
     splits = [of for of in report.splits if of.images or of.absent]
-    console = Console(width=WIDTH, highlight=False)
-    console.print(_table(report, splits))
+    say(in_lines(_table(report, splits)))
     for remark in report.remarks:
         say(f"note: {remark}")
     if report.proposal is not None:
@@ -86,7 +84,7 @@ def show(report: "DatasetReport") -> None:
 
 
 def _table(report: "DatasetReport", splits: "Sequence[SplitReport]") -> Table:
-    table = Table(title=f"{report.folder} ({report.kind})", title_justify="left")
+    table = ruled(f"{report.folder} ({report.kind})")
     table.add_column("split")
     for of in splits:
         table.add_column(of.name, justify="right")

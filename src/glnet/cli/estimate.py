@@ -6,12 +6,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from jsonargparse import ArgumentParser, Namespace
-from rich.console import Console
-from rich.table import Table
 
-from glnet.cli.console import ProgressDisplay, in_binary_units, say_json
+from glnet.cli.console import ProgressDisplay, drawn, in_binary_units, say, say_json
 from glnet.cli.running import add_seeing_options, seeing_of
 from glnet.errors import ConfigurationError
+from glnet.evaluation.tables import Table
 
 if TYPE_CHECKING:
     from glnet.geometry import Size
@@ -90,7 +89,7 @@ def run(options: Namespace) -> int:
     if options.json:
         say_json([of.to_dict() for of in found])
     else:
-        Console(highlight=False).print(table)
+        say(drawn(table))
     return 0
 
 
@@ -114,21 +113,8 @@ def parsed_size(text: str) -> "Size":
 def table_of_predictions(estimates: "Sequence[Estimate]") -> Table:
     """A row for every size and batch."""
     first = estimates[0]
-    table = Table(
-        title=f"{first.precision} on {first.device}, {first.form} head", title_justify="left"
-    )
-    for title in (
-        "image",
-        "patches",
-        "at once",
-        "device memory",
-        "host memory",
-        "scratch",
-        "GMAC",
-    ):
-        table.add_column(title, justify="right")
-    for of in estimates:
-        table.add_row(
+    rows = [
+        (
             f"{of.height}x{of.width}",
             f"{of.patches:,}",
             str(of.patch_batch),
@@ -137,18 +123,18 @@ def table_of_predictions(estimates: "Sequence[Estimate]") -> Table:
             in_binary_units(of.scratch_bytes),
             f"{of.multiply_adds / 1e9:,.0f}",
         )
-    return table
+        for of in estimates
+    ]
+    title = f"{first.precision} on {first.device}, {first.form} head"
+    head = ("image", "patches", "at once", "device memory", "host memory", "scratch", "GMAC")
+    return Table(title, head, tuple(rows), labels=1)
 
 
 def table_of_steps(estimates: "Sequence[StepEstimate]") -> Table:
     """A row for every size and stage."""
     first = estimates[0]
-    title = f"a training step, {first.precision} on {first.device}"
-    table = Table(title=title, title_justify="left")
-    for name in ("image", "stage", "images", "at once", "device memory", "GMAC"):
-        table.add_column(name, justify="left" if name == "stage" else "right")
-    for of in estimates:
-        table.add_row(
+    rows = [
+        (
             f"{of.height}x{of.width}",
             of.stage,
             str(of.images),
@@ -156,7 +142,11 @@ def table_of_steps(estimates: "Sequence[StepEstimate]") -> Table:
             in_binary_units(of.device_bytes),
             f"{of.multiply_adds / 1e9:,.0f}",
         )
-    return table
+        for of in estimates
+    ]
+    title = f"a training step, {first.precision} on {first.device}"
+    head = ("image", "stage", "images", "at once", "device memory", "GMAC")
+    return Table(title, head, tuple(rows), labels=2)
 
 
 def _predictions(options: Namespace, sizes: "Sequence[Size]") -> "list[Estimate]":

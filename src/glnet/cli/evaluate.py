@@ -88,6 +88,8 @@ def run(options: Namespace) -> int:
         say_json(evaluation.to_dict())
     else:
         say(score_table(evaluation.to_dict()))
+        if options.report:
+            say(f"the report is in {options.report}; one page: glnet report {options.report}")
         if evaluation.note is not None:
             say(evaluation.note)
     return 0

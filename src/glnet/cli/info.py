@@ -1,16 +1,20 @@
 """``glnet info``: say what a model is."""
 
+import textwrap
 from typing import TYPE_CHECKING
 
 from jsonargparse import ArgumentParser, Namespace
-from rich.console import Console
 from rich.text import Text
 
-from glnet.cli.console import in_binary_units, say_json
+from glnet.cli.console import WIDTH, in_binary_units, plain_console, say, say_json
 
 if TYPE_CHECKING:
     from glnet.data.classes import ClassInfo
     from glnet.inference.description import ModelDescription
+
+
+INDENT = 16
+"""Of what stands behind the titles, in letters."""
 
 
 def build_parser() -> ArgumentParser:
@@ -35,11 +39,22 @@ def run(options: Namespace) -> int:
 
 def show(description: "ModelDescription") -> None:
     """Print a description, for people."""
-    console = Console(highlight=False, soft_wrap=True)
     for title, text in _lines(description):
-        console.print(Text(f"{title:<16}{text}"))
+        say(_filled(title, text))
+    console = plain_console()
     for label, info in enumerate(description.classes):
         console.print(_class_line(label, info))
+
+
+def _filled(title: str, text: str) -> str:
+    """A title and what it is, on as many lines as that takes; long words stay whole."""
+    return textwrap.fill(
+        f"{title:<{INDENT}}{text}",
+        WIDTH,
+        subsequent_indent=" " * INDENT,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def _lines(description: "ModelDescription") -> list[tuple[str, str]]:

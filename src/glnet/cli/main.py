@@ -13,7 +13,7 @@ from glnet.errors import GLNetError
 
 FAILURE = 1
 
-TRAINING_LIBRARIES = {"lightning", "tensorboard"}
+TRAINING_LIBRARIES = {"lightning", "tensorboard", "matplotlib", "jinja2"}
 """What prediction does without; the extra ``train`` has them."""
 
 

@@ -34,7 +34,8 @@ def add_running_options(parser: ArgumentParser, precision: str) -> None:
         "--patch-batch",
         type=int,
         metavar="N",
-        help="patches that enter the network at once; fewer take less memory (default: 4)",
+        help="patches that enter the network at once; fewer take less memory (default: 4, "
+        "at most 16)",
     )
     parser.add_argument(
         "--tta",

@@ -1,5 +1,6 @@
 """``glnet segment``: label every pixel of images of any size."""
 
+import textwrap
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
@@ -9,7 +10,8 @@ from typing import TYPE_CHECKING, Literal
 from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveInt
 
-from glnet.cli.console import ProgressDisplay, complain, in_binary_units, say, say_json
+from glnet.cli.cluster import add_cluster_options, effort_lines, efforts_of, executor_of
+from glnet.cli.console import WIDTH, ProgressDisplay, complain, in_binary_units, say, say_json
 from glnet.cli.parsing import UsageError
 from glnet.cli.running import (
     add_everywhere_option,
@@ -21,6 +23,7 @@ from glnet.cli.running import (
 )
 from glnet.cli.segment_view import Shown, add_view_options, segment_in_view
 from glnet.errors import ConfigurationError
+from glnet.wording import listed
 
 if TYPE_CHECKING:
     from glnet.inference.report import SegmentBatch, SegmentFailure, SegmentReport
@@ -70,6 +73,7 @@ def build_parser() -> ArgumentParser:
         help="whose answer: the model's own, or what one branch alone says, for comparison",
     )
     add_memory_options(parser)
+    add_cluster_options(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace results that exist")
     parser.add_argument(
         "--resume",
@@ -182,6 +186,10 @@ def run(options: Namespace) -> int:
 
     share_one_heap()
     images = expanded(options.images, options.list)
+    if options.view and options.ray is not None and len(images) > 1:
+        raise UsageError(
+            "--view shows one image after another, --ray works on several; leave out one"
+        )
     blending: Blending | None = options.blending
     settings = replace(
         running_settings(options),
@@ -215,15 +223,19 @@ def run(options: Namespace) -> int:
         source=source,
     )
     rules = Rules(overwrite=options.overwrite, resume=options.resume)
-    with closing(_Display(is_quiet=options.json)) as display:
+    with executor_of(options) as executor, closing(_Display(is_quiet=options.json)) as display:
+        segment = partial(segment, executor=executor)
         if options.view:
             shown = Shown(images, source.bands, source.level, source.mpp, settings.host_memory)
             batch = segment_in_view(options, shown, segment, rules, display, display.close)
         else:
             batch = segment(rules=rules, watcher=display)
     if options.json:
-        say_json(batch.to_dict())
-    elif len(images) > 1:
+        say_json(batch.to_dict() | ({} if executor is None else efforts_of(executor)))
+        return 1 if batch.failures else 0
+    if executor is not None:
+        say("\n".join(effort_lines(executor)))
+    if len(images) > 1:
         say(summary(batch))
     return 1 if batch.failures else 0
 
@@ -301,13 +313,13 @@ def closing_line(report: "SegmentReport") -> str:
         parts.append(f"peak memory {in_binary_units(report.peak_host_bytes)}")
     if report.peak_device_bytes is not None:
         parts.append(f"on the GPU {in_binary_units(report.peak_device_bytes)}")
-    return ", ".join(parts)
+    return listed(parts, WIDTH)
 
 
 def context_line(report: "SegmentReport") -> str:
     """What the global branch saw."""
     thumbnail = "" if report.thumbnail is None else f"; thumbnail of {report.thumbnail}"
-    return f"context: {report.context}{thumbnail}"
+    return textwrap.fill(f"context: {report.context}{thumbnail}", WIDTH, subsequent_indent="  ")
 
 
 def summary(batch: "SegmentBatch") -> str:

@@ -51,7 +51,8 @@ def run_words(words: Sequence[str]) -> int:
         say_json(result.to_dict())
     else:
         say(score_table(result.evaluation.to_dict()))
-        say(f"the model is in {result.model}, the run explains itself in {config.output}")
+        say(f"the model is in {result.model}")
+        say(f"the run explains itself in {config.output}; one page: glnet report {config.output}")
     return 0
 
 

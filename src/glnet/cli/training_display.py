@@ -3,11 +3,15 @@
 from typing import TYPE_CHECKING
 
 from glnet.cli.console import ProgressDisplay, complain
+from glnet.wording import roughly
 
 if TYPE_CHECKING:
     from glnet.training.progress import Moment
 
 STAGES = ("coarse", "context", "local", "refined")
+
+SECONDS_BETWEEN_STEPS = 60
+"""Of long epochs, where stderr is no terminal."""
 
 
 class TrainingDisplay:
@@ -32,8 +36,9 @@ class TrainingDisplay:
         if self._is_silent:
             return
         if self._bar is None:
-            # Stages have a line per epoch; what comes before them has none.
-            self._bar = ProgressDisplay("training", lines=stage not in STAGES)
+            # Stages have a line per epoch, too; what comes before them has none.
+            every = SECONDS_BETWEEN_STEPS if stage in STAGES else None
+            self._bar = ProgressDisplay("training", every=every)
         self._bar.advance(stage, done, total)
         if done == total:
             self.close()
@@ -55,9 +60,11 @@ class TrainingDisplay:
 
 
 def epoch_line(moment: "Moment") -> str:
-    """Loss, what the validation split says if it was looked at, and the time left."""
+    """Loss, what the validation split says if it was looked at, and the time left of the stage."""
     seen = "" if moment.mean_iou is None else f", validation mIoU {100 * moment.mean_iou:.1f}"
+    is_last = moment.epoch >= moment.epochs
+    when = f"took {roughly(moment.seconds)}" if is_last else f"{roughly(moment.seconds_left)} left"
     return (
         f"{moment.stage}: epoch {moment.epoch} of {moment.epochs}, loss {moment.loss:.4f}{seen}, "
-        f"{moment.seconds:.0f} s, about {moment.seconds_left:.0f} s left in this stage"
+        f"{when}"
     )

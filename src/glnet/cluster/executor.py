@@ -85,9 +85,13 @@ class ClusterExecutor(Closing):
     Args:
         engine: Where workers run.
         tell: Told in a line when a worker is lost.
+
+    Attributes:
+        workers: What they were when they loaded the model; one that was lost is another process.
     """
 
     def __init__(self, engine: Engine, tell: Callable[[str], None] = lambda _: None) -> None:
+        self.workers: Sequence[Ready] = ()
         self._engine = engine
         self._tell = tell
         self._pool: Pool | None = None
@@ -104,6 +108,11 @@ class ClusterExecutor(Closing):
         pause = threading.Event()
         while self._pool is not None and not self._pool.is_hungry:
             pause.wait(TICK_S)
+
+    def interrupt(self) -> None:
+        """Tell who waits for workers that they will not answer; until a model is loaded again."""
+        if self._pool is not None:
+            self._pool.close()
 
     def here(self, settings: Settings) -> Settings:
         """The settings for what is left to this process.
@@ -130,15 +139,16 @@ class ClusterExecutor(Closing):
             ClusterError: If workers differ from this process, or from each other.
             GLNetError: If one of them cannot load it.
         """
+        self.interrupt()
         if self._pool is not None:
-            self._pool.close()
             self._pool.join()
         given = model if isinstance(model, Model) else str(Path(model).absolute())
-        workers = self._engine.start(given, replace(settings, device=self._engine.device))
-        for _, ready in workers:
-            _require_alike(ready, digest, workers[0][1])
-        self._pool = Pool([hand for hand, _ in workers], self._tell)
-        return LoadedCluster(self._engine, self._pool, workers[0][1].precision)
+        started = self._engine.start(given, replace(settings, device=self._engine.device))
+        self.workers = [ready for _, ready in started]
+        for ready in self.workers:
+            _require_alike(ready, digest, self.workers[0])
+        self._pool = Pool([hand for hand, _ in started], self._tell)
+        return LoadedCluster(self._engine, self._pool, self.workers[0].precision)
 
     @property
     def efforts(self) -> Mapping[str, Effort]:
@@ -152,8 +162,7 @@ class ClusterExecutor(Closing):
 
     def close(self) -> None:
         """Have no workers any more; closing twice does nothing."""
-        if self._pool is not None:
-            self._pool.close()
+        self.interrupt()
         self._engine.dismiss()
         if self._pool is not None:
             self._pool.join()

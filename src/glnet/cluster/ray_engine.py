@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Protocol
 
 from glnet.cluster.pieces import Array, Failure, Method, Ready, Scene
-from glnet.cluster.pool import TICK_S, Hand, LostError
+from glnet.cluster.pool import MOST_TRIES, TICK_S, Hand, LostError
 from glnet.cluster.worker import Worker
 from glnet.errors import ClusterError, ConfigurationError
 from glnet.inference.settings import Settings
@@ -123,7 +123,8 @@ class RayEngine:
             scheduling_strategy="SPREAD",
         )
         store = self._store_bytes()
-        return [kind.remote(places.threads, store) for _ in range(self._number)]
+        threads = places.threads
+        return [kind.remote(threads, store, owns_process=True) for _ in range(self._number)]
 
     def put(self, value: Array) -> object:
         """An array for all workers, once in the object store of each machine."""
@@ -196,16 +197,30 @@ class _Actor:
         self._ray = ray
         self._actor = actor
 
-    def loaded(self, answer: Ready | Failure) -> Ready:
-        """What it is, or what it raised.
+    def loaded(self, ref: object) -> Ready:
+        """What it is, once it has loaded the model; asked again where it is lost meanwhile.
 
         Raises:
             GLNetError: If it raised one.
+            RayError: If it is lost each time.
         """
+        answer = self._answer(ref)
         if isinstance(answer, Failure):
             raise answer.error
         self.name = f"{self.name}, {answer.host}"
         return answer
+
+    def _answer(self, ref: object) -> Ready | Failure:
+        ray = self._ray
+        for _ in range(MOST_TRIES - 1):
+            try:
+                answer: Ready | Failure = ray.get(ref)
+            except ray.exceptions.RayActorError:
+                ref = self.loading()
+            else:
+                return answer
+        last: Ready | Failure = ray.get(ref)
+        return last
 
     def call(self, method: Method, scene: Scene, words: Sequence[object]) -> object:
         """Ask, and wait for the answer.
@@ -246,7 +261,23 @@ def _imported() -> ModuleType:
     import ray  # noqa: PLC0415 - an extra
     import ray.exceptions  # noqa: PLC0415
 
+    _silence(ray)
     return ray
+
+
+def _silence(ray: ModuleType) -> None:
+    """Keep Ray from printing of lost workers onto stdout, where results go; no setting does.
+
+    The pool tells of them, on stderr.
+    """
+    inside = getattr(ray, "_private", None)
+    of_driver = getattr(inside, "worker", None)
+    if of_driver is not None and hasattr(of_driver, "print_to_stdstream"):
+        of_driver.print_to_stdstream = _say_nothing
+
+
+def _say_nothing(*_: object, **__: object) -> None:
+    """Nothing."""
 
 
 def _connect(ray: ModuleType, address: str, places: Places) -> None:

@@ -69,11 +69,15 @@ class Worker:
     Args:
         threads: With how many it computes.
         store_bytes: What the smallest of the object stores may hold.
+        owns_process: Whether nothing else runs in this process.
     """
 
-    def __init__(self, threads: int, store_bytes: int | None = None) -> None:
+    def __init__(
+        self, threads: int, store_bytes: int | None = None, *, owns_process: bool = False
+    ) -> None:
         torch.set_num_threads(threads)
-        share_one_heap()
+        if owns_process:
+            share_one_heap()
         self._store_bytes = store_bytes
         self._predictor: Predictor | None = None
         self._open: OrderedDict[str, _OpenScene] = OrderedDict()
@@ -91,7 +95,7 @@ class Worker:
                 self._predictor.settings.precision,
             )
         except GLNetError as error:
-            return _failure(error)
+            return Failure(type(error).__name__, f"the worker on {socket.gethostname()}: {error}")
 
     def call(
         self, method: Method, scene: Scene, pixels: Array | None, *words: object

@@ -1,7 +1,7 @@
 """A model against labelled images, at full resolution: all its answers in one pass."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,12 @@ from glnet.errors import ConfigurationError, DatasetError, InputMismatchError
 from glnet.evaluation.checking import check_files
 from glnet.evaluation.confusion import Confusion, Counts
 from glnet.evaluation.illustrations import choices, show_confusions, show_images
-from glnet.evaluation.memory import check_memory, evaluation_bytes
+from glnet.evaluation.memory import (
+    check_memory,
+    estimated_memory,
+    evaluation_bytes,
+    largest_size,
+)
 from glnet.evaluation.opening import opened
 from glnet.evaluation.protocols import (
     PROTOCOL_OF_KIND,
@@ -39,7 +44,7 @@ from glnet.evaluation.report import (
     write_report,
 )
 from glnet.evaluation.report_folder import About, check_folder, write_folder
-from glnet.geometry import strips
+from glnet.geometry import Size, strips
 from glnet.inference.machine import explained_memory, resolved
 from glnet.inference.predictor import Predictor
 from glnet.inference.streaming import (
@@ -185,10 +190,35 @@ def evaluate_folder(  # noqa: PLR0913 - what, with what, how; each may be left o
         chosen = choices(evaluation, report_folder.pictures)
         shown = show_images(chosen, predictor, samples, folder.description, progress)
         shown += show_confusions(evaluation, class_names(predictor.model))
-        name = "given as an object" if isinstance(model, Model) else str(model)
-        about = About(name, folder.name, split, settings)
+        about = _about(model, folder.name, split, predictor, evaluation, largest_size(samples))
         write_folder(report_folder.path, evaluation, about, shown, overwrite=overwrite)
     return evaluation
+
+
+def _about(
+    model: Model | str | Path,
+    data: str,
+    split: str,
+    predictor: Predictor,
+    evaluation: Evaluation,
+    largest: Size,
+) -> About:
+    """What a report says of where its numbers come from."""
+    return About(
+        "given as an object" if isinstance(model, Model) else str(model),
+        data,
+        split,
+        predictor.settings,
+        described_config(predictor.model),
+        str(largest),
+        estimated_memory(predictor.model, list(evaluation.answers), largest),
+    )
+
+
+def described_config(model: Model) -> dict[str, object]:
+    """A model's configuration in plain values; colours as ``#rrggbb``."""
+    classes = [info.to_dict() for info in model.config.classes]
+    return {**asdict(model.config), "classes": classes}
 
 
 def _protocol_of(dataset: LabelledDataset) -> ProtocolName:

@@ -4,12 +4,18 @@ import tempfile
 from collections.abc import Sequence
 
 from glnet.data import DatasetDescription, LabelledSample, LabelRaster
-from glnet.errors import ConfigurationError
+from glnet.errors import ConfigurationError, GLNetError
 from glnet.evaluation.opening import opened
+from glnet.geometry import Size
+from glnet.inference.estimate import estimate
 from glnet.inference.host_memory import Beside
 from glnet.inference.machine import is_in_memory
 from glnet.inference.prediction import strip_height
 from glnet.inference.predictor import Predictor
+from glnet.inference.settings import Settings
+from glnet.inference.streaming import Answer
+from glnet.model.checkpoint import Model
+from glnet.model.coarse import coarse_of
 
 COUNTING_BYTES = 20
 """Per pixel of a strip, on the device: answers, truth and their pairs, in int32."""
@@ -52,6 +58,43 @@ def check_memory(
             predictor.fitted(raster, evaluation_bytes(labels))
 
 
+ONE_AT_ONCE = Settings(device="cuda", patch_batch=1)
+"""As the paper measures memory: a minibatch of 1, no gradients (section 4.1)."""
+
+
+def largest_size(samples: Sequence[LabelledSample]) -> Size:
+    """The size of the image of most pixels; of at least one sample.
+
+    Raises:
+        RasterError: If a file cannot be opened.
+    """
+    return max((_size(sample) for sample in samples), key=lambda size: size.area)
+
+
+def estimated_memory(model: Model, answers: Sequence[str], size: Size) -> dict[str, int]:
+    """The bytes that predicting an image takes on a GPU, which need not be here, by answer.
+
+    An answer is left out where that cannot be estimated, such as of a network that is not ours.
+    """
+    found = {}
+    for answer in answers:
+        try:
+            found[answer] = _estimated(model, Answer(answer), size)
+        except (GLNetError, RuntimeError):
+            continue
+    return found
+
+
+def _estimated(model: Model, answer: Answer, size: Size) -> int:
+    if answer is Answer.COARSE:
+        return estimate(coarse_of(model), size, ONE_AT_ONCE, counts=False).device_bytes
+    return estimate(model, size, ONE_AT_ONCE, counts=False, wanted=(answer,)).device_bytes
+
+
 def _area(sample: LabelledSample) -> int:
+    return _size(sample).area
+
+
+def _size(sample: LabelledSample) -> Size:
     with sample.open_image() as raster:
-        return raster.size.area
+        return raster.size

@@ -4,6 +4,8 @@ import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from glnet.evaluation.tables import TITLES, percent, tables_of
+from glnet.markup import table
 from glnet.raster.writing.output import check_destination, partial_file, publish, write_error
 
 Figures = dict[str, dict[str, float | None]]
@@ -99,6 +101,20 @@ class Evaluation:
             if (score := image.answers[self.own].score) is not None
         ]
         return sorted(scored, key=lambda of: (of[0], of[1].stem))
+
+    def __repr__(self) -> str:
+        told = ", ".join(
+            f"{TITLES.get(answer, answer)} {percent(score.mean_iou)}"
+            for answer, score in self.answers.items()
+        )
+        return f"Evaluation({self.protocol}, {self.images} images, mIoU in %: {told})"
+
+    def _repr_html_(self) -> str:
+        shown = [
+            table(of.head, of.rows, labels=of.labels, title=of.title)
+            for of in tables_of(self.to_dict())
+        ]
+        return f"<div>{''.join(shown)}<div>{self.images} images, {self.pixels:,} pixels</div></div>"
 
     def to_dict(self) -> dict[str, object]:
         """Plain numbers, for JSON."""

@@ -12,8 +12,8 @@ It appears whole or not at all.
 """
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from glnet.evaluation.illustrations import Illustration
 from glnet.evaluation.protocols import PROTOCOLS
 from glnet.evaluation.report import Evaluation
 from glnet.evaluation.tables import as_markdown, image_table, tables_of
+from glnet.inference.hardware import hardware
 from glnet.inference.streaming import Settings
 from glnet.raster import write_picture
 from glnet.raster.writing.output import write_error
@@ -31,6 +32,9 @@ MARKS = (PAGE, NUMBERS)
 
 PACKAGES = ("glnet", "torch", "timm", "numpy", "rasterio", "pillow")
 """Whose versions may change a number."""
+
+PLAIN_FACTS = ("model", "data", "split", "device", "precision", "turns", "refine_below", "largest")
+"""What `About` says in one word each."""
 
 
 @dataclass(frozen=True)
@@ -42,12 +46,19 @@ class About:
         data: The dataset's folder.
         split: Which of its images.
         settings: How the predictions ran.
+        configuration: The model's, in plain values.
+        largest: The size of the largest image, in words.
+        memory: By answer, the bytes that predicting it takes on a GPU with one patch at a time, by
+            estimate.
     """
 
     model: str
     data: str
     split: str
     settings: Settings
+    configuration: Mapping[str, object] = field(default_factory=dict)
+    largest: str | None = None
+    memory: Mapping[str, int] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, object]:
         """Plain values, for JSON."""
@@ -59,6 +70,10 @@ class About:
             "precision": self.settings.precision,
             "turns": self.settings.turns,
             "refine_below": self.settings.refine_below,
+            "largest": self.largest,
+            "memory": dict(self.memory),
+            "configuration": dict(self.configuration),
+            "hardware": hardware(),
             "versions": {name: version(name) for name in PACKAGES},
         }
 
@@ -90,7 +105,8 @@ def write_folder(
     """
     path = path.absolute()
     require_free(path, MARKS, overwrite)
-    numbers = {"about": about.to_dict(), **evaluation.to_dict()}
+    pictures = [{"title": of.title, "file": of.file} for of in illustrations]
+    numbers = {"about": about.to_dict() | {"pictures": pictures}, **evaluation.to_dict()}
     with whole_folder(path, MARKS, overwrite) as partial:
         for of in illustrations:
             write_picture(partial / of.file, of.picture)
@@ -103,15 +119,14 @@ def write_folder(
 
 def page(evaluation: Evaluation, about: About, illustrations: Sequence[Illustration]) -> str:
     """The report as Markdown."""
-    facts = about.to_dict()
-    versions = facts.pop("versions")
-    assert isinstance(versions, dict)
+    facts = {name: of for name, of in about.to_dict().items() if name in PLAIN_FACTS}
     facts |= {
         "images": evaluation.images,
         "labelled pixels": evaluation.pixels,
         "protocol": f"{evaluation.protocol}: {_summary(evaluation.protocol)}",
         "compiled": "yes" if evaluation.compiled else "no",
-        "versions": ", ".join(f"{name} {of}" for name, of in versions.items()),
+        "versions": ", ".join(f"{name} {version(name)}" for name in PACKAGES),
+        "hardware": ", ".join(f"{name} {of}" for name, of in hardware().items()),
     }
     if evaluation.note is not None:
         facts["note"] = evaluation.note

@@ -83,7 +83,7 @@ def as_markdown(table: Table) -> str:
 
 def percent(value: float | None) -> str:
     """A share as people read it; a dash where there is none."""
-    return "-" if value is None else f"{100 * value:.1f}"
+    return "-" if value is None or value != value else f"{100 * value:.1f}"  # noqa: PLR0124 - NaN
 
 
 def _titles(answers: Mapping[str, Any]) -> list[str]:

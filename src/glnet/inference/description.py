@@ -9,21 +9,10 @@ from glnet.model.config import (
     Architecture,
     CoarseToFine,
     Framing,
-    ModelConfig,
     Normalization,
     TrainingExtent,
 )
-
-BRANCHES = {
-    "global": "global branch alone",
-    "local": "local branch alone",
-    "both": "global and local branch",
-}
-SHARING = {
-    "none": "no sharing",
-    "global_to_local": "{depth} sharing from global to local",
-    "bidirectional": "{depth} sharing in both directions",
-}
+from glnet.model.describing import in_words
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +64,7 @@ def described(model: Model, folder: str | Path) -> ModelDescription:
     return ModelDescription(
         model=str(folder),
         classes=config.classes,
-        summary=_in_words(config),
+        summary=in_words(config),
         architecture=config.architecture,
         framing=config.framing,
         normalization=config.normalization,
@@ -84,23 +73,3 @@ def described(model: Model, folder: str | Path) -> ModelDescription:
         parameters=sum(of.numel() for of in model.network.parameters()),
         file_bytes=(Path(folder) / WEIGHTS_FILE).stat().st_size,
     )
-
-
-def _in_words(config: ModelConfig) -> str:
-    words = architecture_in_words(config.architecture)
-    if config.coarse_to_fine is None:
-        return words
-    places = {"one": "one box", "each": "boxes"}[config.coarse_to_fine.boxes]
-    return f"coarse to fine: a coarse branch, then in {places} around the foreground {words}"
-
-
-def architecture_in_words(architecture: Architecture) -> str:
-    """Such as "global and local branch, deep sharing in both directions, aggregated"."""
-    if architecture.network != "glnet":
-        sees = {"local": "patches", "global": "the whole image"}[architecture.branches]
-        return f"{architecture.network}, which sees {sees}"
-    parts = [BRANCHES[architecture.branches]]
-    if architecture.branches == "both":
-        parts.append(SHARING[architecture.sharing].format(depth=architecture.sharing_depth))
-        parts.append("aggregated" if architecture.aggregation else "not aggregated")
-    return ", ".join(parts)

@@ -38,6 +38,7 @@ from glnet.inference.score_files import score_bytes
 from glnet.inference.settings import Settings
 from glnet.inference.streaming import blending_of, is_coarse_to_fine
 from glnet.inference.turns import TURNS
+from glnet.markup import facts
 from glnet.model.answers import Answer
 from glnet.model.checkpoint import Model
 from glnet.model.coarse import coarse_of
@@ -48,6 +49,7 @@ from glnet.model.forms import Form, PlainForm, answers_of
 from glnet.model.moving import moved
 from glnet.model.resampling import forget_bilinear_steps
 from glnet.raster import UPRIGHT
+from glnet.wording import in_binary_units
 
 META = torch.device("meta")
 
@@ -91,6 +93,25 @@ class Estimate:
     program_bytes: int
     scratch_bytes: int
     multiply_adds: int
+
+    def __repr__(self) -> str:
+        told = ", ".join(f"{name} {words}" for name, words in self._facts())
+        return f"Estimate({told})"
+
+    def _repr_html_(self) -> str:
+        return facts("Estimate of a prediction", self._facts())
+
+    def _facts(self) -> list[tuple[str, str]]:
+        return [
+            ("image", f"{self.height}x{self.width}"),
+            ("patches", f"{self.patches:,}"),
+            ("at once", str(self.patch_batch)),
+            ("on", f"{self.device} in {self.precision}, {self.form} head"),
+            ("device memory", in_binary_units(self.device_bytes)),
+            ("host memory", in_binary_units(self.host_bytes)),
+            ("scratch", in_binary_units(self.scratch_bytes)),
+            ("GMAC", f"{self.multiply_adds / 1e9:,.0f}"),
+        ]
 
     def to_dict(self) -> dict[str, object]:
         """Plain values, for JSON."""

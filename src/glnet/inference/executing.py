@@ -109,6 +109,10 @@ class Executor(Protocol):
         """Return once there is work for another image."""
         ...
 
+    def interrupt(self) -> None:
+        """Tell who waits for workers that they will not answer; until a model is loaded again."""
+        ...
+
     def here(self, settings: Settings) -> Settings:
         """The settings for what is left to this process.
 

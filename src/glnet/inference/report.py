@@ -3,7 +3,10 @@
 from dataclasses import asdict, dataclass
 from typing import Protocol
 
+from glnet.inference.showing import SIDE, Shown, show_result
 from glnet.inference.tally import ClassShare
+from glnet.markup import facts, table
+from glnet.wording import duration
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,44 @@ class SegmentReport:
     damaged: int = 0
     note: str | None = None
 
+    def show(self, side: int = SIDE) -> Shown:
+        """A small picture of the labels over their image, with a legend: for a notebook.
+
+        Both are read from disk, strip by strip, whatever their size. Where the image is not there
+        any more, or cannot be opened without more words (a slide's level), the labels are shown
+        alone, and the picture's note says so.
+
+        Args:
+            side: Of the picture's longer side, in pixels; up to 2048.
+
+        Raises:
+            InputMismatchError: If the side is out of range.
+            RasterError: If the label map cannot be read.
+        """
+        return show_result(self.output, [of.name for of in self.classes], self.image, side)
+
+    def __repr__(self) -> str:
+        largest = sorted(self.classes, key=lambda of: -of.share)[:3]
+        shares = ", ".join(f"{of.name} {of.share:.1%}" for of in largest if of.pixels)
+        return (
+            f"SegmentReport({self.output}, {self.height}x{self.width}, {duration(self.seconds)}: "
+            f"{shares})"
+        )
+
+    def _repr_html_(self) -> str:
+        pairs = [
+            ("labels", self.output),
+            ("image", f"{self.image}, {self.height}x{self.width}"),
+            ("time", f"{duration(self.seconds)}, {self.megapixels_per_second:.3g} megapixels/s"),
+            ("on", f"{self.device} in {self.precision}"),
+            ("patches", f"{self.refined_patches:,} of {self.patches:,} refined"),
+            ("context", self.context),
+            *([("note", self.note)] if self.note else []),
+        ]
+        rows = [(of.name, f"{of.share:.1%}", f"{of.pixels:,}") for of in self.classes]
+        shares = table(("class", "share", "pixels"), rows)
+        return f"<div>{facts('Segmented', pairs)}{shares}<div>.show() draws it</div></div>"
+
     def to_dict(self) -> dict[str, object]:
         """Plain values, for JSON."""
         return asdict(self)
@@ -120,6 +161,18 @@ class SegmentBatch:
     reports: tuple[SegmentReport, ...]
     failures: tuple[SegmentFailure, ...]
     finished_before: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return (
+            f"SegmentBatch({len(self.reports)} segmented, {len(self.failures)} failed, "
+            f"{len(self.finished_before)} finished before)"
+        )
+
+    def _repr_html_(self) -> str:
+        rows = [(of.image, of.output, duration(of.seconds)) for of in self.reports]
+        rows += [(of.image, f"failed: {of.error}", "") for of in self.failures]
+        rows += [(image, "finished before", "") for image in self.finished_before]
+        return table(("image", "labels", "time"), rows, labels=2)
 
     def to_dict(self) -> dict[str, object]:
         """Plain values, for JSON."""

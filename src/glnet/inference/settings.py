@@ -31,7 +31,7 @@ class Settings:
         device: Such as ``cpu``, ``cuda`` or ``cuda:1``.
         precision: In which numbers the network computes; ``auto`` is the fastest in which this
             device computes by itself.
-        patch_batch: How many patches enter the network at once.
+        patch_batch: How many patches enter the network at once; never more than a group (16).
         scratch: Folder for the scratch file; the system's temporary one by default.
         memory: Bytes of tensors, weights included, that the device may hold; the patch batch is
             lowered until they suffice.

@@ -62,6 +62,7 @@ def together(
             yield from (of.result() for of in waiting)
         except BaseException:
             hall.stop()
+            executor.interrupt()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
 

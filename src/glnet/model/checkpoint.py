@@ -18,8 +18,10 @@ from safetensors.torch import save_file
 from torch import nn
 
 from glnet.errors import CheckpointError, ConfigurationError, OutputError
+from glnet.markup import facts, swatch, text
 from glnet.model.build import build_glnet
 from glnet.model.config import ModelConfig
+from glnet.model.describing import in_words
 from glnet.model.glnet import GLNet
 
 FORMAT = 1
@@ -50,6 +52,33 @@ class Model:
     def num_classes(self) -> int:
         """How many classes the answers have."""
         return len(self.config.classes)
+
+    def __repr__(self) -> str:
+        return (
+            f"Model({in_words(self.config)}; {self.config.architecture.backbone}, "
+            f"{self._parameters:,} parameters, {self.bands} bands, {self.num_classes} classes)"
+        )
+
+    def _repr_html_(self) -> str:
+        config = self.config
+        pairs = [
+            ("architecture", in_words(config)),
+            ("backbone", config.architecture.backbone),
+            ("parameters", f"{self._parameters:,}"),
+            ("patch", f"{config.framing.patch_size} px, {config.framing.overlap} px of overlap"),
+            ("thumbnail", f"{config.framing.thumbnail_size} px"),
+            ("bands", str(self.bands)),
+        ]
+        classes = " ".join(
+            "<span style='display:inline-block;margin-right:1.2em'>"
+            f"{label} {swatch(info.color)}{text(info.name)}</span>"
+            for label, info in enumerate(config.classes)
+        )
+        return f"<div>{facts('Model', pairs)}<div>{classes}</div></div>"
+
+    @property
+    def _parameters(self) -> int:
+        return sum(of.numel() for of in self.network.parameters())
 
 
 def new_model(config: ModelConfig, *, pretrained: bool = False) -> Model:

@@ -26,7 +26,7 @@ from glnet.raster.turning import UPRIGHT, Turn, TurnedRaster
 from glnet.raster.views import ExtendedRaster, RasterPart, RasterView
 from glnet.raster.writing.images import image_writer
 from glnet.raster.writing.labels import LABEL_TILE, LabelWriter
-from glnet.raster.writing.pictures import write_picture
+from glnet.raster.writing.pictures import png_bytes, write_picture
 from glnet.raster.writing.scores import CONFIDENCE, ScoreWriter, encode_scores
 
 __all__ = [
@@ -74,6 +74,7 @@ __all__ = [
     "AreaBasis",
     "image_writer",
     "write_picture",
+    "png_bytes",
     "draw_overlay",
     "to_display",
 ]

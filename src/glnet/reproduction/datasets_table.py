@@ -16,6 +16,7 @@ from glnet.reproduction.statistics import (
     statistics_row,
 )
 from glnet.reproduction.tables import write_table
+from glnet.training.following.files import make_folder
 
 PAPERS: dict[str, str] = {
     "deepglobe": "deepglobe",
@@ -68,6 +69,7 @@ def write_datasets_table(
     for kind in twice:
         if sum(PAPERS[of] == PAPERS[kind] for of in twice) > 1:
             raise ConfigurationError(f"two datasets of kind {PAPERS[kind]} are named; name one")
+    make_folder(folder.absolute().parent)
     found: dict[str, DatasetStatistics] = {}
     own: list[ResultRow] = []
     failures = []

@@ -297,7 +297,8 @@ class FollowConfig:
     Attributes:
         tensorboard: Whether TensorBoard's files are written.
         loggers: Other Lightning loggers: mappings of ``class_path`` and ``init_args``.
-        pictures: How many validation images are drawn with the answers; the first ones.
+        pictures: How many validation images are drawn with the answers, the first ones; and how
+            many of the worst and of the best the report shows in the end.
         picture_stems: Which ones instead.
         pictures_every: Epochs between pictures, each of which costs a prediction; also drawn when
             a stage ends. 0 draws none.

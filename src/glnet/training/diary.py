@@ -9,13 +9,15 @@ from typing import Any
 
 import yaml
 
+from glnet.inference.hardware import hardware
 from glnet.inference.streaming import Settings
 from glnet.training.following.files import write_whole
 from glnet.training.following.follower import Followed
 from glnet.training.following.history import History, read_history
 from glnet.training.following.logger_config import logger_configs
 from glnet.training.following.loggers import build_loggers, check_loggers
-from glnet.training.following.pictures import FixedImages, fixed_samples, latest_pictures
+from glnet.training.following.picture_files import latest_pictures
+from glnet.training.following.pictures import FixedImages, fixed_samples
 from glnet.training.following.summary import RunFacts, write_summary
 from glnet.training.preparation import Setup
 from glnet.training.resuming import CONFIG, as_yaml
@@ -34,6 +36,7 @@ FILES = {
     "stages/": "the model after every stage",
     "model/": "the model after the last one",
     "report.json": "its scores on the validation split at full resolution",
+    "evaluation/": "the same as tables, with the worst and best images",
 }
 
 
@@ -74,6 +77,7 @@ class Diary:
             "versions": {name: version(name) for name in PACKAGES},
             "python": platform.python_version(),
             "machine": machine(),
+            "hardware": hardware(),
             "seed": config.run.seed,
             "classes": [info.name for info in setup.folder.description.classes],
             "split": {

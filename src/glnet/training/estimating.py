@@ -21,6 +21,7 @@ from glnet.geometry import Size
 from glnet.inference.live_bytes import LiveBytes, uncollected
 from glnet.inference.pixels import LEAST_SIDE
 from glnet.inference.settings import Precision
+from glnet.markup import facts
 from glnet.model.build import build_glnet
 from glnet.model.resampling import forget_bilinear_steps
 from glnet.training.checking import check_framing
@@ -35,6 +36,7 @@ from glnet.training.plan import Task
 from glnet.training.portions import Portion, Portions
 from glnet.training.preparation import model_config, objective_of, steps_of
 from glnet.training.stages import StageModule
+from glnet.wording import in_binary_units
 
 META = torch.device("meta")
 
@@ -69,6 +71,24 @@ class StepEstimate:
     precision: str
     device_bytes: int
     multiply_adds: int
+
+    def __repr__(self) -> str:
+        told = ", ".join(f"{name} {words}" for name, words in self._facts())
+        return f"StepEstimate({told})"
+
+    def _repr_html_(self) -> str:
+        return facts("Estimate of a training step", self._facts())
+
+    def _facts(self) -> list[tuple[str, str]]:
+        return [
+            ("stage", self.stage),
+            ("image", f"{self.height}x{self.width}"),
+            ("images", str(self.images)),
+            ("at once", str(self.micro_batch)),
+            ("on", f"{self.device} in {self.precision}"),
+            ("device memory", in_binary_units(self.device_bytes)),
+            ("GMAC", f"{self.multiply_adds / 1e9:,.0f}"),
+        ]
 
     def to_dict(self) -> dict[str, object]:
         """Plain values, for JSON."""

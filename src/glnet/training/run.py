@@ -13,6 +13,7 @@ The run folder explains itself::
     stages/<stage>/       the model as far as the stage has trained it
     model/                the model after the last one
     report.json           its scores on the validation split, at full resolution
+    evaluation/           the same as tables, with the worst and best images
 """
 
 import signal
@@ -25,7 +26,7 @@ import lightning
 from lightning.pytorch.callbacks import Callback
 
 from glnet.data import LabelledDataset, open_dataset
-from glnet.evaluation.evaluate import evaluate_folder
+from glnet.evaluation.evaluate import ReportFolder, evaluate_folder
 from glnet.evaluation.report import Evaluation
 from glnet.inference.streaming import Settings
 from glnet.model.checkpoint import Model, load_model, save_model
@@ -216,6 +217,7 @@ def train_and_evaluate(
         kind=config.data.dataset,
         description=config.data.description,
         report=output / "report.json",
+        report_folder=ReportFolder(output / "evaluation", config.follow.pictures),
         overwrite=resume,
     )
     explain_scores(output, evaluation.to_dict())

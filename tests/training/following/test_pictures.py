@@ -27,16 +27,8 @@ from glnet.model.checkpoint import Model
 from glnet.model.exchange import Exchange
 from glnet.raster import Masked, Raster, open_raster
 from glnet.training.following.loggers import build_loggers
-from glnet.training.following.pictures import (
-    SIDE,
-    FixedImages,
-    Standing,
-    fixed_samples,
-    is_due,
-    latest_pictures,
-    picture_path,
-    undisturbed,
-)
+from glnet.training.following.picture_files import Standing, latest_pictures, picture_path
+from glnet.training.following.pictures import SIDE, FixedImages, fixed_samples, is_due, undisturbed
 from tests.model.tiny import CLASSES, tiny_model
 
 SETTINGS = Settings(patch_batch=3)

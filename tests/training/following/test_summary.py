@@ -14,7 +14,6 @@ from glnet.evaluation.report import Evaluation, Score
 from glnet.training.config import CoarseToFineTraining, DataConfig, TrainingConfig
 from glnet.training.following.summary import (
     RunFacts,
-    duration,
     summary_text,
     waiting_share,
     write_summary,
@@ -206,14 +205,6 @@ def test_files_are_told_of(tmp_path: Path) -> None:
     text = summary_text(tmp_path, facts(tmp_path, files={"model/": "the model"}))
 
     assert rows(section(text, "Files")) == [["`model/`", "the model"]]
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [(0.4, "0 s"), (59.4, "59 s"), (59.6, "1 min 0 s"), (3599, "59 min 59 s"), (7620, "2 h 7 min")],
-)
-def test_times_are_told_as_people_say_them(seconds: float, words: str) -> None:
-    assert duration(seconds) == words
 
 
 def test_the_share_of_waiting_weighs_rounds_by_their_length() -> None:

@@ -32,7 +32,10 @@ def write_picture(path: str | Path, pixels: NDArray[np.uint8], overwrite: bool =
         raise OutputError(
             f"{path} needs pixels (height, width, 3) of uint8, got {pixels.shape} of {pixels.dtype}"
         )
-    encoded = _encode(path, pixels)
+    try:
+        encoded = _encoded(pixels, PICTURE_FORMATS[path.suffix.lower()])
+    except (OSError, ValueError) as error:  # Such as a JPEG of over 65,500 pixels a side.
+        raise OutputError(f"{path} cannot be encoded: {error}") from error
     with partial_file(path) as partial:
         try:
             partial.write_bytes(encoded)
@@ -41,11 +44,12 @@ def write_picture(path: str | Path, pixels: NDArray[np.uint8], overwrite: bool =
         publish(partial, path, overwrite)
 
 
-def _encode(path: Path, pixels: NDArray[np.uint8]) -> bytes:
+def png_bytes(pixels: NDArray[np.uint8]) -> bytes:
+    """A picture (height, width, 3) uint8 as a PNG file's bytes, for a page."""
+    return _encoded(pixels, "PNG")
+
+
+def _encoded(pixels: NDArray[np.uint8], kind: str) -> bytes:
     file = BytesIO()
-    try:
-        picture = Image.fromarray(np.ascontiguousarray(pixels))
-        picture.save(file, PICTURE_FORMATS[path.suffix.lower()], quality=JPEG_QUALITY)
-    except (OSError, ValueError) as error:  # Such as a JPEG of over 65,500 pixels a side.
-        raise OutputError(f"{path} cannot be encoded: {error}") from error
+    Image.fromarray(np.ascontiguousarray(pixels)).save(file, kind, quality=JPEG_QUALITY)
     return file.getvalue()

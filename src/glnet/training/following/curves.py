@@ -26,6 +26,9 @@ COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#000000")
 LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), "-")
 MARKERS = ("o", "s", "^", "D", "v", "x")
 
+TITLES = ("training loss", "learning rate", "gradient norm", "validation mIoU, percent")
+"""Of the four panels of a sheet."""
+
 Value = Callable[[Round], float | None]
 
 
@@ -57,7 +60,16 @@ def draw_curves(rounds: Sequence[Round], folder: Path) -> list[Path]:
 
 
 def _stage(stage: str, rounds: Sequence[Round]) -> "Figure":
-    figure, (loss, rate, norm, miou) = _sheet(f"{stage} stage")
+    figure, panels = _sheet(f"{stage} stage")
+    fill_with_stage(panels, rounds)
+    return figure
+
+
+def fill_with_stage(panels: Sequence["Axes"], rounds: Sequence[Round]) -> None:
+    """Draw a stage into four empty panels, as `TITLES` names them."""
+    loss, rate, norm, miou = panels
+    for axes, name in zip(panels, TITLES, strict=True):
+        _prepare(axes, name)
     names = [name for name in LOSSES if any(name in each.losses for each in rounds)]
     curves: list[tuple[str, Value]] = [(name, _loss_named(name)) for name in names]
     if len(names) > 1:
@@ -71,11 +83,19 @@ def _stage(stage: str, rounds: Sequence[Round]) -> "Figure":
     _line(miou, rounds, _percent, 0)
     _finish((loss, rate, norm, miou), "epoch", rounds[-1].epoch)
     _name_best(miou, rounds)
-    return figure
 
 
 def _overview(stages: dict[str, list[Round]]) -> "Figure":
-    figure, (loss, rate, norm, miou) = _sheet("all stages")
+    figure, panels = _sheet("all stages")
+    fill_with_all(panels, stages)
+    return figure
+
+
+def fill_with_all(panels: Sequence["Axes"], stages: dict[str, list[Round]]) -> None:
+    """Draw all stages, one after another, into four empty panels, as `TITLES` names them."""
+    loss, rate, norm, miou = panels
+    for axes, name in zip(panels, TITLES, strict=True):
+        _prepare(axes, name)
     begun, ends = 0.0, list[float]()
     for number, (stage, rounds) in enumerate(stages.items()):
         values: tuple[tuple[Axes, Value], ...] = (
@@ -92,7 +112,6 @@ def _overview(stages: dict[str, list[Round]]) -> "Figure":
     for axes in (loss, rate, norm, miou):
         for end in ends[:-1]:
             axes.axvline(end, color="0.6", linewidth=0.8)
-    return figure
 
 
 def _sheet(title: str) -> tuple["Figure", list["Axes"]]:
@@ -104,13 +123,13 @@ def _sheet(title: str) -> tuple["Figure", list["Axes"]]:
     FigureCanvasAgg(figure)
     figure.subplots_adjust(0.06, 0.07, 0.98, 0.91, wspace=0.15, hspace=0.28)
     figure.suptitle(title)
-    titles = ("training loss", "learning rate", "gradient norm", "validation mIoU, percent")
-    panels = [figure.add_subplot(2, 2, place) for place in range(1, 5)]
-    for axes, name in zip(panels, titles, strict=True):
-        axes.set_title(name, fontsize="medium")
-        axes.grid(visible=True, color="0.9")
-        axes.set_axisbelow(True)
-    return figure, panels
+    return figure, [figure.add_subplot(2, 2, place) for place in range(1, 5)]
+
+
+def _prepare(axes: "Axes", title: str) -> None:
+    axes.set_title(title, fontsize="medium")
+    axes.grid(visible=True, color="0.9")
+    axes.set_axisbelow(True)
 
 
 def _line(

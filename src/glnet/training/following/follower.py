@@ -13,7 +13,8 @@ from glnet.inference.machine import peak_device_bytes, peak_host_bytes
 from glnet.model.checkpoint import Model
 from glnet.training.following.curves import draw_curves
 from glnet.training.following.history import History
-from glnet.training.following.pictures import FixedImages, Standing, is_due
+from glnet.training.following.picture_files import Standing
+from glnet.training.following.pictures import FixedImages, is_due
 from glnet.training.following.rounds import Round
 from glnet.training.following.telling import log_configuration, log_round
 from glnet.training.progress import Figures

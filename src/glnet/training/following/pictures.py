@@ -6,12 +6,10 @@ no more memory than prediction does. Training does not notice: same weights afte
 
 import math
 import random
-import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -25,6 +23,7 @@ from glnet.inference.streaming import Settings
 from glnet.model.checkpoint import Model
 from glnet.raster import write_picture
 from glnet.training.following.files import make_folder
+from glnet.training.following.picture_files import Standing, picture_path
 from glnet.training.following.telling import log_picture
 
 AsTrained = Callable[[Model, str], Model]
@@ -35,16 +34,6 @@ Drawing = Callable[[str, int, int], None]
 
 SIDE = 320
 """Pixels of a panel's longer side at most."""
-
-PICTURE_NAME = re.compile(r"(?P<stage>.+)-(?P<epoch>\d+(?:\.\d+)?)")
-
-
-class Standing(NamedTuple):
-    """Where a stage stands: its name, the epochs and the optimiser steps that are done."""
-
-    stage: str
-    epoch: float
-    step: int
 
 
 class FixedImages:
@@ -145,29 +134,6 @@ def is_due(every: float, before: float, now: float, *, is_last: bool) -> bool:
     return is_last or math.floor(now / every + slack) > math.floor(before / every + slack)
 
 
-def picture_path(folder: Path, stem: str, standing: Standing) -> Path:
-    """Where the picture of an image at some point lies."""
-    whole, part = divmod(round(standing.epoch * 100), 100)
-    epoch = f"{whole:03d}" + (f".{part:02d}" if part else "")
-    return folder / stem / f"{standing.stage}-{epoch}.png"
-
-
-def latest_pictures(folder: Path, stages: Sequence[str]) -> list[Path]:
-    """The last picture of every image, in the order of the images' names.
-
-    Args:
-        folder: That `FixedImages` draws into; may be missing.
-        stages: In the order in which they train; pictures of others are passed over.
-    """
-    latest = []
-    for of in sorted(folder.glob("*/")):
-        places = {path: _place(path, stages) for path in of.glob("*.png")}
-        known = {path: place for path, place in places.items() if place is not None}
-        if known:
-            latest.append(max(known, key=lambda path: known[path]))
-    return latest
-
-
 @contextmanager
 def undisturbed(network: nn.Module) -> Iterator[None]:
     """Whatever is done with a network meanwhile, training goes on as if it had not been done.
@@ -190,11 +156,3 @@ def undisturbed(network: nn.Module) -> Iterator[None]:
 
 def _device_of(network: nn.Module) -> torch.device:
     return next(network.parameters()).device
-
-
-def _place(path: Path, stages: Sequence[str]) -> tuple[int, float] | None:
-    """Which stage, and which of its epochs, a picture shows."""
-    named = PICTURE_NAME.fullmatch(path.stem)
-    if named is None or named["stage"] not in stages:
-        return None
-    return stages.index(named["stage"]), float(named["epoch"])

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from glnet.training.following.files import write_whole
 from glnet.training.following.rounds import Round, best_round
+from glnet.wording import duration
 
 SUMMARY_FILE = "README.md"
 
@@ -34,6 +35,18 @@ SALIENT = (
 """The settings that are shown; all of them are in ``config.yaml``."""
 
 SALIENT_OF_A_STAGE = ("epochs", "learning_rate", "images", "patches")
+
+STAGE_HEAD = (
+    "stage",
+    "epochs",
+    "steps",
+    "time",
+    "final loss",
+    "final mIoU",
+    "best mIoU",
+    "waiting for data",
+    "peak memory",
+)
 
 NOTHING = "-"
 
@@ -138,16 +151,15 @@ def _stages(rounds: Sequence[Round]) -> str:
     stages = {each.stage: [of for of in rounds if of.stage == each.stage] for each in rounds}
     if not stages:
         return ""
-    head = ["stage", "epochs", "steps", "time", "final loss", "final mIoU", "best mIoU"]
-    head += ["waiting for data", "peak memory"]
-    rows = [_stage_row(stage, of) for stage, of in stages.items()]
+    rows = [stage_row(stage, of) for stage, of in stages.items()]
     return (
         "mIoU in percent on patches and thumbnails of the validation split, as looked at during "
-        "training. Every round is in [history.csv](history.csv).\n\n" + _table(head, rows)
+        "training. Every round is in [history.csv](history.csv).\n\n" + _table(STAGE_HEAD, rows)
     )
 
 
-def _stage_row(stage: str, rounds: Sequence[Round]) -> list[str]:
+def stage_row(stage: str, rounds: Sequence[Round]) -> list[str]:
+    """What a stage came to in words, as `STAGE_HEAD`; of at least one round."""
     last, best = rounds[-1], best_round(rounds)
     looks = [of.validation_miou for of in rounds if of.validation_miou is not None]
     peaks = [of.peak_memory_mib for of in rounds if of.peak_memory_mib is not None]
@@ -171,16 +183,6 @@ def waiting_share(rounds: Sequence[Round]) -> float | None:
     known = [(of.seconds, of.waiting_share) for of in rounds if of.waiting_share is not None]
     total = sum(seconds for seconds, _ in known)
     return sum(seconds * share for seconds, share in known) / total if total > 0 else None
-
-
-def duration(seconds: float) -> str:
-    """A time as people say it: ``42 s``, ``3 min 5 s``, ``2 h 7 min``."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
 def _configuration(config: Mapping[str, Any]) -> str:
@@ -212,15 +214,15 @@ def _machine(facts: RunFacts) -> str:
 
 def _commands(output: Path, facts: RunFacts) -> str:
     folder, model = shlex.quote(str(output)), shlex.quote(str(output / "model"))
-    data = facts.config.get("data", {})
-    described = f" --description {shlex.quote(of)}" if (of := data.get("description")) else ""
     lines = [
         "# segment an image",
         f"glnet segment IMAGE.tif --model {model} --output LABELS.tif",
         "",
         "# measure again",
-        f"glnet evaluate {model} {shlex.quote(str(data.get('folder', 'DATA')))}"
-        f" --split {shlex.quote(str(data.get('validation', 'validation')))}{described}",
+        evaluation_command(output, facts.config),
+        "",
+        "# one page of all this, to hand on",
+        f"glnet report {folder}",
         "",
         "# go on where the run was interrupted",
         facts.resume,
@@ -229,6 +231,18 @@ def _commands(output: Path, facts: RunFacts) -> str:
         f"tensorboard --logdir {folder}/logs",
     ]
     return "\n".join(["```sh", *lines, "```"])
+
+
+def evaluation_command(output: Path, config: Mapping[str, Any]) -> str:
+    """What measures a run's model again on its validation split."""
+    data = config.get("data") or {}
+    words = ["glnet", "evaluate", str(output / "model"), str(data.get("folder", "DATA"))]
+    words += ["--split", str(data.get("validation", "validation"))]
+    if data.get("dataset", "folder") != "folder":
+        words += ["--dataset", str(data["dataset"])]
+    if data.get("description"):
+        words += ["--description", str(data["description"])]
+    return shlex.join(words)
 
 
 def _files(files: Mapping[str, str]) -> str:

@@ -1,0 +1,3 @@
+from tests.cli.conftest import model, output, scene
+
+__all__ = ["model", "output", "scene"]
