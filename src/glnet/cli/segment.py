@@ -26,6 +26,8 @@ from glnet.errors import ConfigurationError
 from glnet.wording import listed
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from glnet.inference.report import SegmentBatch, SegmentFailure, SegmentReport
 
 
@@ -186,10 +188,7 @@ def run(options: Namespace) -> int:
 
     share_one_heap()
     images = expanded(options.images, options.list)
-    if options.view and options.ray is not None and len(images) > 1:
-        raise UsageError(
-            "--view shows one image after another, --ray works on several; leave out one"
-        )
+    _require_one_at_a_time(options, images)
     blending: Blending | None = options.blending
     settings = replace(
         running_settings(options),
@@ -205,26 +204,26 @@ def run(options: Namespace) -> int:
         mpp=options.mpp,
         tissue=options.tissue,
     )
-    segment = partial(
-        segment_files,
-        images,
-        options.output,
-        options.model,
-        settings,
-        extras=Extras(
-            overlay=options.overlay,
-            confidence=options.confidence,
-            probabilities=options.probabilities,
-            vector=options.vector,
-            simplify=options.simplify,
-            cog=options.cog,
-            boxes=options.boxes,
-        ),
-        source=source,
-    )
     rules = Rules(overwrite=options.overwrite, resume=options.resume)
     with executor_of(options) as executor, closing(_Display(is_quiet=options.json)) as display:
-        segment = partial(segment, executor=executor)
+        segment = partial(
+            segment_files,
+            images,
+            options.output,
+            options.model,
+            settings,
+            extras=Extras(
+                overlay=options.overlay,
+                confidence=options.confidence,
+                probabilities=options.probabilities,
+                vector=options.vector,
+                simplify=options.simplify,
+                cog=options.cog,
+                boxes=options.boxes,
+            ),
+            source=source,
+            executor=executor,
+        )
         if options.view:
             shown = Shown(images, source.bands, source.level, source.mpp, settings.host_memory)
             batch = segment_in_view(options, shown, segment, rules, display, display.close)
@@ -241,6 +240,14 @@ def run(options: Namespace) -> int:
 
 
 SQUARE_METRES_PER_SQUARE_KILOMETRE = 10**6
+
+
+def _require_one_at_a_time(options: Namespace, images: "Sequence[str | Path]") -> None:
+    if options.view and options.ray is not None and len(images) > 1:
+        raise ConfigurationError(
+            f"--view shows one image after another, and --ray segments {len(images)} at once; "
+            "leave one of them out"
+        )
 
 
 def numbers(text: str) -> tuple[int, ...]:

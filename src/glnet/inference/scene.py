@@ -20,7 +20,7 @@ from glnet.inference.journal import unfinished_beside
 from glnet.inference.machine import (
     explained_memory,
     forget_peak_device_bytes,
-    give_back_memory,
+    large_blocks_apart,
     peak_device_bytes,
     peak_host_bytes,
 )
@@ -48,9 +48,6 @@ from glnet.raster import (
     write_picture,
 )
 from glnet.vector import boxes_as_geojson, check_boxes, write_boxes
-
-TILES_BETWEEN = 16
-"""Tiles that are written until memory is given back."""
 
 
 def segment_scene(  # noqa: PLR0913 - what, where to, by whom and how; who looks on
@@ -203,6 +200,7 @@ class _Scene:
                 elsewhere=elsewhere,
                 coarse=self._refined.coarse,
             ) as prediction,
+            large_blocks_apart(),
             ExitStack() as files,
         ):
             self._refined_patches = prediction.refined_patches
@@ -213,8 +211,6 @@ class _Scene:
                 for number, found in enumerate(answers, start=1):
                     write(found)
                     tally.add(found.window, found.labels)
-                    if number % TILES_BETWEEN == 0 or number == tiles:
-                        give_back_memory()
                     progress("writing", number, tiles)
             self._require_read(identity)
         if polygons is not None:
