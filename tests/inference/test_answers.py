@@ -15,6 +15,7 @@ from glnet.inference.streaming import predict
 from glnet.model.answers import Answer
 from glnet.raster import ArrayRaster, Palette, open_raster, write_picture
 from glnet.raster.protocol import whole
+from tests.cluster.fake_engine import fake_executor
 from tests.inference.pictures import picture
 from tests.model.tiny import tiny_model
 
@@ -69,3 +70,16 @@ def test_another_answer_is_another_run(
     alone = tmp_path / "alone.tif"
     segment_file(photo, alone, model, Settings(answer="local"))
     assert output.read_bytes() == alone.read_bytes()
+
+
+@pytest.mark.parametrize("name", ["global", "local"])
+def test_others_that_run_the_network_give_the_same_answer(
+    name: AnswerName, photo: Path, tmp_path: Path
+) -> None:
+    settings, here, there = Settings(answer=name), tmp_path / "here.tif", tmp_path / "there.tif"
+    segment_file(photo, here, tiny_model(), settings)
+
+    with fake_executor() as executor:
+        segment_files([photo], there, tiny_model(), settings, executor=executor)
+
+    assert there.read_bytes() == here.read_bytes()

@@ -139,6 +139,18 @@ def test_a_bad_port_is_told_before_the_work(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_images_that_are_made_at_once_cannot_be_looked_at(
+    photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = tmp_path / "other.png"
+    write_picture(other, picture(60, 80))
+    words = ("--model", tmp_path, "--output", tmp_path, "--view", "--ray", "local")
+
+    assert run("segment", photo, other, *words) == 1
+
+    assert "--view shows one image after another" in capsys.readouterr().err
+
+
 @pytest.fixture
 def job(photo: Path) -> Iterator[LiveJob]:
     gallery = Gallery([ImageFiles(image=photo)], Showing())

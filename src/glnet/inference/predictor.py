@@ -145,7 +145,8 @@ class Predictor:
         """
         if self.loaded is None:
             return None
-        return self.loaded.crew(image, source, settings, answers_of(self.model.network)[-1:])
+        wanted = (answer_of(self.model, settings),)
+        return self.loaded.crew(image, source, settings, wanted)
 
     def predict(
         self,
