@@ -159,7 +159,8 @@ def test_what_is_counted_is_in_the_arrays(client: Client, drawn: Drawn) -> None:
 
 
 def survey_of(client: Client) -> Any:  # noqa: ANN401 - whatever the server says
-    """Once it has been counted."""
+    """Once it has been counted, which begins when somebody looks at the images."""
+    client.ask("/api/images")
     end = time.monotonic() + PATIENCE_S
     while time.monotonic() < end:
         state = client.ask("/api/images/0/state").json

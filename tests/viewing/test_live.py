@@ -8,12 +8,15 @@ import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
 
+from glnet.cli.segment_view import _Both
 from glnet.errors import OutputError
 from glnet.geometry import Size, Window
+from glnet.inference.report import SegmentFailure, Unwatched
 from glnet.model.checkpoint import save_model
 from glnet.model.config import Framing
 from glnet.raster import LabelWriter, write_picture
@@ -253,6 +256,21 @@ def test_labels_that_find_no_room_are_not_shown(
     job.sees(Window(0, 0, Size(512, 512)), np.ones((512, 512), np.uint8))
 
     assert "cannot make a temporary file" in str(job.described()["note"])
+
+
+def test_a_failure_is_told_on_the_page_and_in_the_terminal(job: LiveJob, photo: Path) -> None:
+    class Heard(Unwatched):
+        words: ClassVar[list[str]] = []
+
+        def fails(self, failure: SegmentFailure) -> None:
+            self.words.append(failure.error)
+
+    told = _Both(Heard(), job)
+    told.starts(str(photo))
+    told.fails(SegmentFailure(str(photo), "the image is damaged"))
+
+    assert Heard.words == ["the image is damaged"]
+    assert job.described()["note"] == "failed: the image is damaged"
 
 
 def test_labels_of_another_size_than_the_image_are_refused(job: LiveJob) -> None:

@@ -145,6 +145,7 @@ class _Both:
 
     def fails(self, failure: "SegmentFailure") -> None:
         self._job.ends(failure.image, None)
+        self._job.announces(f"failed: {failure.error}")
         self._display.fails(failure)
 
     def passes_over(self, image: str) -> None:
