@@ -224,13 +224,13 @@ class Trials:
 
 
 def _report(options: argparse.Namespace, rows: list[list[object]]) -> str:
+    largest = LEAST_SIDE + 17 * (options.scenes - 1)
     text = paragraph(
-        f"{NODES} node processes with room for {CPUS} workers each, a head without, one machine; "
-        f"{options.scenes} scenes of {LEAST_SIDE} to {LEAST_SIDE + 17 * options.scenes} px a side "
-        f"(one piece of work each) and one of {options.side} px (groups of 16 patches); labels and "
-        "confidence of each. Seconds are of a run from start to end, on a machine that also did "
-        "other work, and begin with Python and the workers' start; a run without kills shows what "
-        "of it they cost."
+        f"""{NODES} node processes with room for {CPUS} workers each, a head without, one machine;
+        {options.scenes} scenes of {LEAST_SIDE} to {largest} px a side (one piece of work each) and
+        one of {options.side} px (groups of 16 patches); labels and confidence of each. Seconds are
+        of a run from start to end, on a machine that also did other work, and begin with Python and
+        the workers' start; a run without kills shows what of it they cost."""
     )
     columns = ("way", "seconds per run", "runs", "kills", "results", "same bytes")
     heads = heading("Killed on a cluster", ("torch", "ray"))

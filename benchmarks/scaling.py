@@ -67,6 +67,8 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     os.environ[MARK] = str(os.getpid())
+    # Else other work on the machine goes before workers.
+    os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 - so Ray spells it
     ray, half = _imported(), options.side // 2
     ray.init(num_cpus=2 * sum(WORKERS), include_dashboard=False, log_to_driver=False)
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
@@ -342,8 +344,9 @@ def _report(options: argparse.Namespace, found: Sequence[Case]) -> str:
         a drawn scene of {options.side} px a side in groups of 16 patches, or four of half the side,
         each of which one worker sees. Seconds are from opening the first image to the last labels
         on disk, workers being there; medians (range) of {options.rounds} rounds, in turn.
-        One process, and one worker with its driver, are held to
-        one core, more workers with their driver to two. Other work shared the cores all the while.
+        One process, and one worker with its driver, are held to one core, more workers with their
+        driver to two. Other work shared the cores all the while; workers had no lower priority than
+        it, which Ray gives them by default (RAY_worker_niceness).
         Ratios are taken round by round: overhead is one worker's seconds over those of one
         process, speedup one worker's seconds over those of more. Both hang on what else the cores
         did at that moment; the CPU's seconds of the driver, the workers and Ray's own processes,
