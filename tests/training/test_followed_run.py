@@ -13,8 +13,8 @@ from glnet.training.config import FollowConfig, RunConfig, TrainingConfig
 from glnet.training.config_file import read_config
 from glnet.training.following.history import read_history
 from glnet.training.resuming import as_yaml
-from glnet.training.run import train, train_and_evaluate
-from tests.training.tiny_run import tiny_config, write_scenes
+from glnet.training.run import Watchers, train, train_and_evaluate
+from tests.training.tiny_run import tiny_config, with_stages, write_scenes
 
 
 @pytest.fixture
@@ -44,6 +44,35 @@ def test_every_round_has_a_row(config: TrainingConfig, tmp_path: Path) -> None:
         assert of.waiting_share is not None
         assert 0 <= of.waiting_share <= 1
     assert set(rounds[1].losses) == {"aggregated", "local", "regularization"}
+
+
+def test_a_run_that_is_resumed_within_an_epoch_has_the_rows_of_one_that_was_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("glnet.training.following.follower.ROUND_STEPS", 2)
+    write_scenes(tmp_path / "data", train=4)
+    follow = FollowConfig(tensorboard=False, pictures_every=0)
+
+    def config(name: str) -> TrainingConfig:
+        plain = tiny_config(tmp_path / "data", tmp_path / name)
+        run = RunConfig(device="cpu", checkpoint_minutes=0)
+        return replace(with_stages(plain, "context", images=1, epochs=2), run=run, follow=follow)
+
+    def stop(*step: str | int) -> None:
+        if step[1] == 3:
+            raise KeyboardInterrupt
+
+    train(config("whole"))
+    with pytest.raises(KeyboardInterrupt):
+        train(config("cut"), Watchers(steps=stop))
+    train(config("cut"), resume=True)
+
+    whole, cut = (read_history(tmp_path / name / "history.csv") for name in ("whole", "cut"))
+    assert [of.epoch for of in whole] == [0.5, 1, 1.5, 2]
+    for of, expected in zip(cut, whole, strict=True):
+        assert (of.stage, of.epoch, of.step) == (expected.stage, expected.epoch, expected.step)
+        assert of.losses == pytest.approx(expected.losses)
+        assert of.gradient_norm == pytest.approx(expected.gradient_norm)
 
 
 def test_long_epochs_have_several_rows(

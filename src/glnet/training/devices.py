@@ -75,6 +75,8 @@ def is_lost(error: BaseException) -> bool:
     """Whether an error says that another process does not answer."""
     if is_alone():
         return False
+    if isinstance(error, GLNetError):  # Its words may hold any name of a file.
+        return isinstance(error, LostProcessError)
     return isinstance(error, torch.distributed.DistError) or says_lost(str(error))
 
 

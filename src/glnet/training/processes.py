@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -50,6 +50,9 @@ STARTED_BY = "GLNET_STARTED_BY"
 
 BY_HAND = ("NODE_RANK", "MASTER_ADDR", "MASTER_PORT")
 """What the environment says where a user starts the command on each of several machines."""
+
+STARTED_WITH = ("LOCAL_RANK", *BY_HAND)
+"""What the first process says in its own environment before it starts others."""
 
 GRACE_S = 10.0
 """So long a process may take to find out by itself that another one is lost."""
@@ -207,7 +210,7 @@ def _with_others(processes: Processes) -> Iterator[None]:
         with _beside_first():
             yield
         return
-    command = _own_command()
+    command, before = _own_command(), {name: os.environ.get(name) for name in STARTED_WITH}
     os.environ["LOCAL_RANK"] = "0"  # So Lightning knows that nothing is left to start.
     os.environ.setdefault("NODE_RANK", "0")
     os.environ.setdefault("MASTER_ADDR", "127.0.0.1")
@@ -226,6 +229,15 @@ def _with_others(processes: Processes) -> Iterator[None]:
     finally:
         if sys.exc_info()[0] is not None:
             _end(others)
+            _restore(before)  # So that a program which goes on may train again.
+
+
+def _restore(before: Mapping[str, str | None]) -> None:
+    for name, value in before.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
 
 
 def _own_command() -> list[str]:

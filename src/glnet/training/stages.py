@@ -108,6 +108,10 @@ class StageModule(lightning.LightningModule):
         if FIGURES in checkpoint:
             self._resumed = Figures(**checkpoint[FIGURES])
 
+    def begin_anew(self) -> None:
+        """What the figures say is written down, those of a checkpoint too."""
+        self.figures, self._resumed = Figures(), None
+
     def on_train_start(self) -> None:
         """Begin an epoch also where a stage goes on in the middle of one."""
         share_weights(self.network)

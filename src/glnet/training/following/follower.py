@@ -66,7 +66,8 @@ class Follower(Callback):
         self._epochs_before = _epochs(trainer, pl_module)
         self._followed.history.resume(self._followed.stage, self._epochs_before)
         if self._is_written():  # A checkpoint is written before the round it ends.
-            pl_module.figures = Figures()  # type: ignore[assignment]
+            module: Any = pl_module
+            module.begin_anew()
         log_configuration(self._followed.loggers, self._followed.configuration)
 
     def on_train_batch_end(
