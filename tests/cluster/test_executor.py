@@ -12,7 +12,8 @@ import pytest
 
 from glnet.cluster import pool, worker
 from glnet.cluster.executor import ClusterExecutor
-from glnet.cluster.pieces import Failure, Ready, Scene
+from glnet.cluster.pieces import Blank, Failure, Ready, Scene
+from glnet.cluster.pool import Hand
 from glnet.errors import (
     CheckpointError,
     ClusterError,
@@ -26,6 +27,7 @@ from glnet.inference.regions import RegionRule
 from glnet.inference.report import SegmentReport, Unwatched
 from glnet.inference.segment import segment, segment_file, segment_files
 from glnet.inference.settings import Settings
+from glnet.inference.source import Source
 from glnet.inference.starting import Rules
 from glnet.model.checkpoint import Model
 from glnet.model.config import CoarseToFine
@@ -399,6 +401,12 @@ def test_a_model_that_a_worker_cannot_see_is_refused_with_its_host(tmp_path: Pat
     assert re.match(r"the worker on .+: .*nowhere", found.text)
 
 
+def test_a_worker_that_was_started_anew_says_that_it_has_no_model(image: Path) -> None:
+    scene = Scene("key", str(image), Source(), Settings(), ())
+
+    assert worker.Worker(1).call("planes", scene, None) == Blank()
+
+
 def test_a_device_that_workers_do_not_have_is_refused(image: Path, tmp_path: Path) -> None:
     with (
         fake_executor() as executor,
@@ -422,10 +430,28 @@ def test_without_any_worker_nobody_waits_for_ever(
         segment_file(image, tmp_path / "b.tif", tiny_model(), Settings(), executor=executor)
 
 
-def _never(_: object, is_over: Callable[[], bool]) -> bool:
+def _never(hand: Hand, is_over: Callable[[], bool]) -> bool:
+    hand.trouble = "it finds another model"  # type: ignore[misc]
     while not is_over():
         time.sleep(0.01)
     return False
+
+
+def test_without_any_worker_images_that_are_left_fail_too(
+    image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "LONGEST_WITHOUT_S", 0.1)
+    monkeypatch.setattr("tests.cluster.fake_engine._FakeHand.revive", _never)
+    copies = [tmp_path / f"{k}.tif" for k in range(4)]
+    for copy in copies:
+        copy.write_bytes(image.read_bytes())
+
+    with fake_executor(1, poison=lambda *_: True) as executor:
+        batch = segment_files(copies, tmp_path / "out", tiny_model(), Settings(), executor=executor)
+
+    assert len(batch.failures) == 4
+    words = r"all workers were lost, and none .* seconds \(it finds another model\); see"
+    assert all(re.match(words, of.error) for of in batch.failures)
 
 
 def test_who_waits_when_all_is_closed_is_told(image: Path, tmp_path: Path) -> None:

@@ -170,6 +170,18 @@ class Ready:
     digest: str
     precision: str
 
+    def unlike(self, other: "Ready") -> str:
+        """What of it would give other results than another worker; empty if nothing."""
+        names = [name for name, of in self.versions.items() if other.versions.get(name) != of]
+        names += ["model"] if self.digest != other.digest else []
+        names += ["precision"] if self.precision != other.precision else []
+        return ", ".join(names)
+
+
+@dataclass(frozen=True)
+class Blank:
+    """The answer of a worker that was started anew and has no model yet."""
+
 
 @dataclass(frozen=True)
 class Failure:

@@ -3,6 +3,7 @@
 import logging
 import os
 import socket
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import Protocol
 
-from glnet.cluster.pieces import Array, Failure, Method, Ready, Scene
+from glnet.cluster.pieces import Array, Blank, Failure, Method, Ready, Scene
 from glnet.cluster.pool import MOST_TRIES, TICK_S, Hand, LostError
 from glnet.cluster.worker import Worker
 from glnet.errors import ClusterError, ConfigurationError
@@ -23,6 +24,9 @@ LOCAL = "local"
 
 SECONDS_TO_ANSWER = 10.0
 """So long the address of a cluster may take to let somebody in."""
+
+PAUSE_S = 1.0
+"""So long a worker that could not load the model is left alone."""
 
 STORE_SHARE = 0.9
 """Of an object store, the part that may be filled."""
@@ -191,8 +195,10 @@ class _Actor:
     ) -> None:
         self.name = f"worker {number + 1}"
         self.loading = load
+        self.trouble = ""
         self._ray = ray
         self._actor = actor
+        self._first: Ready | None = None
 
     def loaded(self, ref: object) -> Ready:
         """What it is, once it has loaded the model; asked again where it is lost meanwhile.
@@ -204,6 +210,7 @@ class _Actor:
         answer = self._answer(ref)
         if isinstance(answer, Failure):
             raise answer.error
+        self._first = answer
         self.name = f"{self.name}, {answer.host}"
         return answer
 
@@ -227,26 +234,45 @@ class _Actor:
         """
         ray = self._ray
         try:
-            return ray.get(self._actor.call.remote(method, scene, *words))
+            found: object = ray.get(self._actor.call.remote(method, scene, *words))
         except ray.exceptions.RayTaskError:
             raise  # A mistake of ours; the worker lives.
         except ray.exceptions.RayError as error:
             raise LostError(f"{type(error).__name__}: {error}") from error
+        if isinstance(found, Blank):
+            raise LostError("it was started anew")
+        return found
 
     def revive(self, is_over: Callable[[], bool]) -> bool:
-        """Wait until Ray has started it anew, maybe elsewhere, and it has loaded the model."""
-        ray = self._ray
+        """Wait until Ray has started it anew, maybe elsewhere, and it has loaded the same model."""
         while not is_over():
             ref = self.loading()
-            while not is_over():
-                if ray.wait([ref], timeout=TICK_S)[0]:
-                    break
-            try:
-                if not is_over() and isinstance(ray.get(ref), Ready):
-                    return True
-            except ray.exceptions.RayError:
-                continue
+            while not is_over() and not self._ray.wait([ref], timeout=TICK_S)[0]:
+                pass
+            if is_over():
+                break
+            self.trouble = self._trouble_of(ref)
+            if not self.trouble:
+                return True
+            _pause(PAUSE_S, is_over)
         return False
+
+    def _trouble_of(self, ref: object) -> str:
+        """Why a worker that was started anew is of no use; empty if it is."""
+        try:
+            found = self._ray.get(ref)
+        except self._ray.exceptions.RayError as error:
+            return " ".join(str(error).split())
+        if isinstance(found, Failure):
+            return found.text
+        unlike = "" if self._first is None else found.unlike(self._first)
+        return unlike and f"the worker on {found.host} came back with another {unlike}"
+
+
+def _pause(seconds: float, is_over: Callable[[], bool]) -> None:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until and not is_over():
+        time.sleep(TICK_S)
 
 
 def _imported() -> ModuleType:

@@ -22,6 +22,7 @@ import glnet
 from glnet.cluster.pieces import (
     Again,
     Array,
+    Blank,
     Failure,
     GroupFound,
     Look,
@@ -99,8 +100,10 @@ class Worker:
 
     def call(
         self, method: Method, scene: Scene, pixels: Array | None, *words: object
-    ) -> object | Failure:
+    ) -> object | Failure | Blank:
         """Answer a question about an image; pixels are given where it is no file."""
+        if self._predictor is None:  # It died while it had nothing to do, unnoticed.
+            return Blank()
         try:
             with torch.inference_mode():
                 seen = self._scene(scene, pixels)
