@@ -7,7 +7,7 @@ import pytest
 
 from glnet.cluster import ray_engine
 from glnet.cluster.pieces import Blank, Failure, Ready, Scene
-from glnet.cluster.pool import LostError
+from glnet.cluster.pool import MOST_TRIES, LostError
 from glnet.cluster.ray_engine import _Actor
 from glnet.inference.settings import Settings
 from glnet.inference.source import Source
@@ -105,6 +105,32 @@ def test_a_worker_that_is_not_as_before_is_not_taken_back(answer: object, troubl
     assert left == [FIRST]
     assert actor.trouble == ""
     assert set(troubles) == {"", trouble}
+
+
+def test_a_worker_that_is_only_out_of_reach_is_asked_until_it_is_there() -> None:
+    away = RayActorError("unavailable")
+    actor, left = _actor(*[away] * 8, FIRST)
+
+    assert actor.loaded(away) == FIRST
+    assert left == []
+
+
+def test_a_worker_that_dies_of_every_loading_is_given_up() -> None:
+    death = ActorDiedError("no memory")
+    actor, left = _actor(*[death] * 5)
+
+    with pytest.raises(ActorDiedError):
+        actor.loaded(death)
+
+    assert len(left) == 5 - (MOST_TRIES - 1)
+
+
+def test_a_worker_that_stays_out_of_reach_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray_engine, "LONGEST_WITHOUT_S", 0.0)
+    away = RayActorError("unavailable")
+
+    with pytest.raises(RayActorError):
+        _actor(away, away, away)[0].loaded(away)
 
 
 def test_nobody_waits_for_a_worker_when_all_is_over() -> None:

@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Protocol
 
 from glnet.cluster.pieces import Array, Blank, Failure, Method, Ready, Scene
-from glnet.cluster.pool import MOST_TRIES, TICK_S, Hand, LostError
+from glnet.cluster.pool import LONGEST_WITHOUT_S, MOST_TRIES, TICK_S, Hand, LostError
 from glnet.cluster.worker import Worker
 from glnet.errors import ClusterError, ConfigurationError
 from glnet.inference.settings import Settings
@@ -27,6 +27,12 @@ SECONDS_TO_ANSWER = 10.0
 
 PAUSE_S = 1.0
 """So long a worker that could not load the model is left alone."""
+
+SETTLING_S = 3.0
+"""So long a cluster may take to say that what another driver had is free."""
+
+PATIENCE_S = 10.0
+"""When it is first told that workers are waited for; then ever more rarely."""
 
 STORE_SHARE = 0.9
 """Of an object store, the part that may be filled."""
@@ -68,21 +74,30 @@ class RayEngine:
         address: ``auto`` (the cluster that this machine belongs to, else a local one), ``local``,
             or ``host:port``.
         places: Which workers.
+        tell: Told in a line while workers are waited for.
 
     Raises:
         ClusterError: If Ray is not installed, there is no cluster at the address, it does not fit
             this process, or has no room for the workers.
     """
 
-    def __init__(self, address: str, places: Places) -> None:
+    def __init__(
+        self, address: str, places: Places, tell: Callable[[str], None] = lambda _: None
+    ) -> None:
         self._ray = _imported()
         self._places = places
+        self._tell = tell
         self._actors: Sequence[_Handle] = []
         self._workers: list[_Actor] = []
         self._owns = not self._ray.is_initialized()
         if self._owns:
             _connect(self._ray, address, places)
-        self._number = self._fitting()
+        try:
+            self._require_same(address)
+            self._number = self._fitting()
+        except BaseException:
+            self.stop()
+            raise
 
     @property
     def threads(self) -> int:
@@ -111,7 +126,20 @@ class RayEngine:
                 for number, actor in enumerate(self._actors)
             ]
             loading = [of.loading() for of in self._workers]
+            self._wait(loading)
             return [(of, of.loaded(ref)) for of, ref in zip(self._workers, loading, strict=True)]
+
+    def _wait(self, loading: Sequence[object]) -> None:
+        """Until all have loaded the model, or were lost; told while a busy cluster has no room."""
+        left, patience = list(loading), PATIENCE_S
+        while left:
+            left = self._ray.wait(left, num_returns=len(left), timeout=patience)[1]
+            patience *= 2
+            if left:
+                self._tell(
+                    f"{len(left)} of {len(loading)} workers are waited for: they load the model, "
+                    "or wait for room, if others use the cluster"
+                )
 
     def _begun(self) -> Sequence["_Handle"]:
         """New actors."""
@@ -158,7 +186,31 @@ class RayEngine:
                 f"the cluster has room for {room} workers of {what}{gpus} each, {wanted or 1} are "
                 "wanted; start more nodes, or ask for fewer (--workers, --gpus-per-worker)"
             )
-        return wanted or room
+        return wanted or self._free(room)
+
+    def _free(self, room: int) -> int:
+        """How many workers others leave room for; at least one, which waits for it."""
+        until = time.monotonic() + SETTLING_S
+        while True:
+            free = min(room, _room(self._ray.available_resources(), self._places))
+            if free == room or time.monotonic() > until:
+                return max(1, free)
+            time.sleep(TICK_S)
+
+    def _require_same(self, address: str) -> None:
+        """Refuse another address than that of the cluster that this process has joined before.
+
+        Raises:
+            ClusterError: If it is another one.
+        """
+        if self._owns or address in {"auto", LOCAL}:
+            return
+        joined = self._ray.get_runtime_context().gcs_address
+        if not _are_same(address, joined):
+            raise ClusterError(
+                f"this process has joined the Ray cluster at {joined}, and {address} was asked "
+                "for; leave it first (ray.shutdown())"
+            )
 
     def _store_bytes(self) -> int:
         found = [of["Resources"].get("object_store_memory", 0) for of in self._ray.nodes()]
@@ -216,15 +268,19 @@ class _Actor:
 
     def _answer(self, ref: object) -> Ready | Failure:
         ray = self._ray
-        for _ in range(MOST_TRIES - 1):
+        deaths, until = 0, time.monotonic() + LONGEST_WITHOUT_S
+        while True:
             try:
                 answer: Ready | Failure = ray.get(ref)
-            except ray.exceptions.RayActorError:
+            except ray.exceptions.RayActorError as error:
+                # While Ray starts it anew, it only cannot be reached.
+                deaths += isinstance(error, ray.exceptions.ActorDiedError)
+                if deaths >= MOST_TRIES or time.monotonic() > until:
+                    raise
+                time.sleep(PAUSE_S)
                 ref = self.loading()
             else:
                 return answer
-        last: Ready | Failure = ray.get(ref)
-        return last
 
     def call(self, method: Method, scene: Scene, words: Sequence[object]) -> object:
         """Ask, and wait for the answer.
@@ -333,6 +389,17 @@ def _connect(ray: ModuleType, address: str, places: Places) -> None:
                     f"no Ray cluster answers at {address}; start one with: ray start --head"
                 ) from error
             _start_local(ray, places, quiet)
+
+
+def _are_same(one: str, other: str) -> bool:
+    """Whether two addresses are of one place, as far as names tell."""
+    if "://" in one or one.rpartition(":")[2] != other.rpartition(":")[2]:
+        return False
+    try:
+        hosts = [socket.gethostbyname(of.rpartition(":")[0]) for of in (one, other)]
+    except OSError:
+        return False
+    return hosts[0] == hosts[1] or hosts[0].startswith("127.")
 
 
 def _start_local(ray: ModuleType, places: Places, quiet: dict[str, object]) -> None:
