@@ -8,8 +8,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from glnet.cli.cluster import effort_lines
 from glnet.cluster import ray_engine
 from glnet.cluster.connecting import on_ray
+from glnet.cluster.pool import Effort
 from glnet.cluster.ray_engine import Places
 from glnet.errors import ClusterError, ConfigurationError
 from tests.cli.commands import only_line, run
@@ -183,6 +185,19 @@ def test_another_ray_or_python_is_told_in_one_line() -> None:
 
     with pytest.raises(ClusterError, match=r"Version mismatch: .* Ray: 2.1 Python: 3.10$"):
         _connected(_Ray(RuntimeError(words)), "auto")
+
+
+def test_the_table_has_a_line_for_every_image_whatever_its_name() -> None:
+    scenes = {"one/a.tif": Effort(1), "two/a.tif": Effort(2)}
+    executor = SimpleNamespace(efforts_of_scenes=scenes, efforts={"worker 1": Effort(3)})
+
+    lines = effort_lines(executor)  # type: ignore[arg-type]
+
+    assert [line.split()[:3] for line in lines if "0.0" in line] == [
+        ["a.tif", "1", "0.0"],
+        ["a.tif", "2", "0.0"],
+        ["worker", "1", "3"],
+    ]
 
 
 @pytest.mark.parametrize(

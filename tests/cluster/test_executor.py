@@ -24,10 +24,10 @@ from glnet.errors import (
 from glnet.inference import groups, journal, score_files
 from glnet.inference.jobs import Extras
 from glnet.inference.regions import RegionRule
-from glnet.inference.report import SegmentReport, Unwatched
+from glnet.inference.report import SegmentFailure, SegmentReport, Unwatched
 from glnet.inference.segment import segment, segment_file, segment_files
 from glnet.inference.settings import Settings
-from glnet.inference.source import Source
+from glnet.inference.source import Source, opened
 from glnet.inference.starting import Rules
 from glnet.model.checkpoint import Model
 from glnet.model.config import CoarseToFine
@@ -275,20 +275,28 @@ def test_an_interruption_ends_all_images_and_leaves_no_result(tmp_path: Path) ->
         for k in range(4)
     ]
 
+    watcher = _Impatient()
     with fake_executor(2) as executor, pytest.raises(KeyboardInterrupt):
         segment_files(
             images,
             tmp_path / "out",
             tiny_model(),
             Settings(),
-            watcher=_Impatient(),
+            watcher=watcher,
             executor=executor,
         )
 
     assert list((tmp_path / "out").iterdir()) == []
+    assert watcher.failed == []
 
 
 class _Impatient(Unwatched):
+    def __init__(self) -> None:
+        self.failed: list[SegmentFailure] = []
+
+    def fails(self, failure: SegmentFailure) -> None:
+        self.failed.append(failure)
+
     def advances(self, _: str, done: int, __: int) -> None:
         if done > 10:
             raise KeyboardInterrupt
@@ -373,6 +381,16 @@ def test_a_worker_that_cannot_see_the_file_says_which_and_where(
     _refused(ClusterError, words, fake_executor(), image, tmp_path / "b.tif", tiny_model())
 
 
+def test_a_worker_that_sees_another_file_is_refused(
+    image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = write_tiff(tmp_path / "other.tif", np.moveaxis(picture(90, 80), 2, 0))
+    monkeypatch.setattr(worker, "opened", lambda _, *how: opened(other, *how))
+
+    words = rf"sees another {image} \(90x80 pixels, 3 bands, \d+ bytes, here 240x200 pixels, 3 "
+    _refused(ClusterError, words, fake_executor(), image, tmp_path / "b.tif", tiny_model())
+
+
 def test_an_object_store_that_is_too_small_is_told_the_least(image: Path, tmp_path: Path) -> None:
     of = (image, tmp_path / "b.tif", tiny_model())
     words = r"a\.tif does not fit Ray's object store of 1000 bytes; .*--object-store-memory (\d+)"
@@ -389,7 +407,7 @@ def test_what_a_worker_refuses_is_refused_here(image: Path, tmp_path: Path) -> N
 
     of = (tmp_path / "b.tif", tiny_model())
     _refused(InputMismatchError, "5 bands, the model takes 3", fake_executor(), four, *of)
-    _refused(RasterError, "damaged", fake_executor(), damaged, *of)
+    _refused(RasterError, r"^the worker on .+: .*damaged", fake_executor(), damaged, *of)
     _refused(CheckpointError, "nowhere", fake_executor(), image, of[0], tmp_path / "nowhere")
 
 
