@@ -1,7 +1,9 @@
 """What is asked of a cluster, and what is refused before there is one."""
 
+import contextlib
 import socket
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
@@ -50,6 +52,37 @@ def test_an_address_where_nobody_answers_is_refused() -> None:
         on_ray("nonsense")
     with pytest.raises(ClusterError, match=r"such as 10.0.0.1:6379, got ray://host:10001"):
         on_ray("ray://host:10001")
+
+
+@pytest.fixture
+def stranger() -> Iterator[str]:
+    """The address of one who answers every greeting with a page."""
+
+    def answer() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                with listening.accept()[0] as door:
+                    door.recv(100)
+                    door.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=answer)
+        thread.start()
+        yield f"127.0.0.1:{listening.getsockname()[1]}"
+        listening.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+def test_an_address_where_somebody_else_answers_is_refused(
+    stranger: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = rf"no Ray cluster answers at {stranger} \(something else than a Ray head is there\)"
+
+    with pytest.raises(ClusterError, match=words):
+        _connected(_Ray(), stranger)
+    monkeypatch.setenv("RAY_ADDRESS", stranger)
+    with pytest.raises(ClusterError, match=words):
+        _connected(_Ray(), "auto")
 
 
 class _Cluster:
@@ -174,13 +207,17 @@ def _connected(ray: _Ray, address: str) -> list[object]:
     return ray.addresses
 
 
-def test_auto_is_the_running_cluster_else_one_of_this_machine() -> None:
+def test_auto_is_the_running_cluster_else_one_of_this_machine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
     assert _connected(_Ray(None), "auto") == ["auto"]
     assert _connected(_Ray(ConnectionError("none"), None), "auto") == ["auto", "local"]
     assert _connected(_Ray(None), "local") == ["local"]
 
 
-def test_another_ray_or_python_is_told_in_one_line() -> None:
+def test_another_ray_or_python_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
     words = "Version mismatch: The cluster was started with:\n  Ray: 2.1\n  Python: 3.10"
 
     with pytest.raises(ClusterError, match=r"Version mismatch: .* Ray: 2.1 Python: 3.10$"):

@@ -34,6 +34,12 @@ SETTLING_S = 3.0
 PATIENCE_S = 10.0
 """When it is first told that workers are waited for; then ever more rarely."""
 
+GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
+"""How HTTP/2, which Ray speaks, begins (RFC 9113, 3.4), with empty settings."""
+
+SETTINGS = 4
+"""The kind of what is answered to it; it follows a length of three bytes."""
+
 STORE_SHARE = 0.9
 """Of an object store, the part that may be filled."""
 
@@ -365,6 +371,8 @@ def _connect(ray: ModuleType, address: str, places: Places) -> None:
     Raises:
         ClusterError: If there is none at the address, or it has another Python or Ray.
     """
+    if address == "auto":
+        address = os.environ.get("RAY_ADDRESS") or address
     if "://" in address:
         raise ClusterError(
             f"expected the address of a Ray cluster such as 10.0.0.1:6379, got {address}; run this "
@@ -408,16 +416,34 @@ def _start_local(ray: ModuleType, places: Places, quiet: dict[str, object]) -> N
 
 
 def _require_answer(address: str) -> None:
-    """Ask at the door first: Ray would try for long, and then end the process."""
+    """Ask at the door first: Ray would try for long, and then end the process.
+
+    Raises:
+        ClusterError: If nobody answers there, or somebody who is no Ray head.
+    """
     host, _, port = address.rpartition(":")
     try:
-        with socket.create_connection((host, int(port)), SECONDS_TO_ANSWER):
-            return
+        with socket.create_connection((host, int(port)), SECONDS_TO_ANSWER) as door:
+            if "RAY_USE_TLS" not in os.environ:
+                _require_greeting(door)
     except (OSError, ValueError) as error:
         raise ClusterError(
             f"no Ray cluster answers at {address} ({error}); name the host and port that ray start "
             "--head has printed, or auto"
         ) from error
+
+
+def _require_greeting(door: socket.socket) -> None:
+    """Hear whether it may be Ray that has opened.
+
+    Raises:
+        OSError: If not.
+    """
+    door.sendall(GREETING)
+    with door.makefile("rb") as heard:
+        answer = heard.read(9)
+    if answer[3:4] != bytes([SETTINGS]):
+        raise ConnectionError("something else than a Ray head is there")
 
 
 @contextmanager
