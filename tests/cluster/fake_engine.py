@@ -92,6 +92,7 @@ class _FakeHand:
         self, engine: FakeEngine, worker: Worker, number: int, chance: random.Random
     ) -> None:
         self.name = f"worker {number + 1}"
+        self.trouble = ""
         self._engine = engine
         self._worker = worker
         self._chance = chance

@@ -12,7 +12,8 @@ import pytest
 
 from glnet.cluster import pool, worker
 from glnet.cluster.executor import ClusterExecutor
-from glnet.cluster.pieces import Failure, Ready, Scene
+from glnet.cluster.pieces import Blank, Failure, Ready, Scene
+from glnet.cluster.pool import Hand
 from glnet.errors import (
     CheckpointError,
     ClusterError,
@@ -23,9 +24,10 @@ from glnet.errors import (
 from glnet.inference import groups, journal, score_files
 from glnet.inference.jobs import Extras
 from glnet.inference.regions import RegionRule
-from glnet.inference.report import SegmentReport, Unwatched
+from glnet.inference.report import SegmentFailure, SegmentReport, Unwatched
 from glnet.inference.segment import segment, segment_file, segment_files
 from glnet.inference.settings import Settings
+from glnet.inference.source import Source, opened
 from glnet.inference.starting import Rules
 from glnet.model.checkpoint import Model
 from glnet.model.config import CoarseToFine
@@ -273,20 +275,28 @@ def test_an_interruption_ends_all_images_and_leaves_no_result(tmp_path: Path) ->
         for k in range(4)
     ]
 
+    watcher = _Impatient()
     with fake_executor(2) as executor, pytest.raises(KeyboardInterrupt):
         segment_files(
             images,
             tmp_path / "out",
             tiny_model(),
             Settings(),
-            watcher=_Impatient(),
+            watcher=watcher,
             executor=executor,
         )
 
     assert list((tmp_path / "out").iterdir()) == []
+    assert watcher.failed == []
 
 
 class _Impatient(Unwatched):
+    def __init__(self) -> None:
+        self.failed: list[SegmentFailure] = []
+
+    def fails(self, failure: SegmentFailure) -> None:
+        self.failed.append(failure)
+
     def advances(self, _: str, done: int, __: int) -> None:
         if done > 10:
             raise KeyboardInterrupt
@@ -371,6 +381,16 @@ def test_a_worker_that_cannot_see_the_file_says_which_and_where(
     _refused(ClusterError, words, fake_executor(), image, tmp_path / "b.tif", tiny_model())
 
 
+def test_a_worker_that_sees_another_file_is_refused(
+    image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = write_tiff(tmp_path / "other.tif", np.moveaxis(picture(90, 80), 2, 0))
+    monkeypatch.setattr(worker, "opened", lambda _, *how: opened(other, *how))
+
+    words = rf"sees another {image} \(90x80 pixels, 3 bands, \d+ bytes, here 240x200 pixels, 3 "
+    _refused(ClusterError, words, fake_executor(), image, tmp_path / "b.tif", tiny_model())
+
+
 def test_an_object_store_that_is_too_small_is_told_the_least(image: Path, tmp_path: Path) -> None:
     of = (image, tmp_path / "b.tif", tiny_model())
     words = r"a\.tif does not fit Ray's object store of 1000 bytes; .*--object-store-memory (\d+)"
@@ -387,7 +407,7 @@ def test_what_a_worker_refuses_is_refused_here(image: Path, tmp_path: Path) -> N
 
     of = (tmp_path / "b.tif", tiny_model())
     _refused(InputMismatchError, "5 bands, the model takes 3", fake_executor(), four, *of)
-    _refused(RasterError, "damaged", fake_executor(), damaged, *of)
+    _refused(RasterError, r"^the worker on .+: .*damaged", fake_executor(), damaged, *of)
     _refused(CheckpointError, "nowhere", fake_executor(), image, of[0], tmp_path / "nowhere")
 
 
@@ -397,6 +417,12 @@ def test_a_model_that_a_worker_cannot_see_is_refused_with_its_host(tmp_path: Pat
     assert isinstance(found, Failure)
     assert isinstance(found.error, CheckpointError)
     assert re.match(r"the worker on .+: .*nowhere", found.text)
+
+
+def test_a_worker_that_was_started_anew_says_that_it_has_no_model(image: Path) -> None:
+    scene = Scene("key", str(image), Source(), Settings(), ())
+
+    assert worker.Worker(1).call("planes", scene, None) == Blank()
 
 
 def test_a_device_that_workers_do_not_have_is_refused(image: Path, tmp_path: Path) -> None:
@@ -422,10 +448,28 @@ def test_without_any_worker_nobody_waits_for_ever(
         segment_file(image, tmp_path / "b.tif", tiny_model(), Settings(), executor=executor)
 
 
-def _never(_: object, is_over: Callable[[], bool]) -> bool:
+def _never(hand: Hand, is_over: Callable[[], bool]) -> bool:
+    hand.trouble = "it finds another model"  # type: ignore[misc]
     while not is_over():
         time.sleep(0.01)
     return False
+
+
+def test_without_any_worker_images_that_are_left_fail_too(
+    image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "LONGEST_WITHOUT_S", 0.1)
+    monkeypatch.setattr("tests.cluster.fake_engine._FakeHand.revive", _never)
+    copies = [tmp_path / f"{k}.tif" for k in range(4)]
+    for copy in copies:
+        copy.write_bytes(image.read_bytes())
+
+    with fake_executor(1, poison=lambda *_: True) as executor:
+        batch = segment_files(copies, tmp_path / "out", tiny_model(), Settings(), executor=executor)
+
+    assert len(batch.failures) == 4
+    words = r"all workers were lost, and none .* seconds \(it finds another model\); see"
+    assert all(re.match(words, of.error) for of in batch.failures)
 
 
 def test_who_waits_when_all_is_closed_is_told(image: Path, tmp_path: Path) -> None:

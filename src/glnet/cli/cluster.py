@@ -1,6 +1,6 @@
 """The options of a command that can have others run the network, and what is told of them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -81,17 +81,18 @@ def efforts_of(executor: "ClusterExecutor") -> dict[str, object]:
 
 def effort_lines(executor: "ClusterExecutor") -> list[str]:
     """What was done, a line for every scene and every worker, aligned."""
-    scenes = {Path(name).name: of for name, of in executor.efforts_of_scenes.items()}
+    # Images of different folders may have the same name.
+    scenes = [(Path(name).name, of) for name, of in executor.efforts_of_scenes.items()]
     rows = [("scene", "pieces", "seconds", "waited", "lost"), *_rows(scenes)]
-    rows += [("worker", "pieces", "seconds", "waited", "lost"), *_rows(executor.efforts)]
+    rows += [("worker", "pieces", "seconds", "waited", "lost"), *_rows(executor.efforts.items())]
     widths = [max(len(row[column]) for row in rows) for column in range(5)]
     return [_line(row, widths) for row in rows]
 
 
-def _rows(efforts: "Mapping[str, Effort]") -> list[tuple[str, ...]]:
+def _rows(efforts: "Iterable[tuple[str, Effort]]") -> list[tuple[str, ...]]:
     return [
         (name, f"{of.pieces}", f"{of.seconds:.1f}", f"{of.waited_s:.1f}", f"{of.lost}")
-        for name, of in efforts.items()
+        for name, of in efforts
     ]
 
 

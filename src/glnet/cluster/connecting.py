@@ -25,7 +25,7 @@ def on_ray(
         workers: How many; by default as many as the cluster has room for.
         gpus_per_worker: Which part of a GPU each takes; 0 computes on the CPU.
         threads_per_worker: With how many threads each computes, and how many CPUs it takes.
-        tell: Told in a line when a worker is lost.
+        tell: Told in a line when a worker is lost or waited for.
 
     Raises:
         ClusterError: If Ray is not installed, there is no cluster at the address, it does not fit
@@ -33,4 +33,4 @@ def on_ray(
         ConfigurationError: If a number is too low.
     """
     places = Places(workers=workers, threads=threads_per_worker, gpus=gpus_per_worker)
-    return ClusterExecutor(RayEngine(address, places), tell)
+    return ClusterExecutor(RayEngine(address, places, tell), tell)

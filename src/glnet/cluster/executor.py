@@ -26,6 +26,7 @@ from glnet.cluster.pieces import (
     Numbers,
     Ready,
     Scene,
+    Sight,
 )
 from glnet.cluster.pool import TICK_S, Effort, Hand, Pool
 from glnet.cluster.worker import versions
@@ -40,6 +41,7 @@ from glnet.model.answers import Answer
 from glnet.model.checkpoint import Model
 from glnet.model.exchange import Merger
 from glnet.model.forms import WholeOutput
+from glnet.raster import Raster
 
 
 class Engine(Protocol):
@@ -195,13 +197,19 @@ class LoadedCluster:
         }
 
     def crew(
-        self, image: Image, source: Source, settings: Settings, wanted: Sequence[Answer]
+        self,
+        image: Image,
+        raster: Raster,
+        source: Source,
+        settings: Settings,
+        wanted: Sequence[Answer],
     ) -> "ClusterCrew":
         """The workers, set to an image."""
         is_array = isinstance(image, np.ndarray)
         pixels = self._engine.put(image) if isinstance(image, np.ndarray) else None
         name = "the image" if is_array else _absolute(str(image))
-        scene = Scene(uuid.uuid4().hex, name, source, settings, tuple(wanted))
+        sight = None if is_array else Sight.of(raster, name)
+        scene = Scene(uuid.uuid4().hex, name, source, settings, tuple(wanted), sight)
         return ClusterCrew(self._engine, self._pool, scene, pixels)
 
 

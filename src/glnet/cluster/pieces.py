@@ -5,6 +5,7 @@ Plain values and numpy arrays, which Ray moves through shared memory without cop
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -19,11 +20,40 @@ from glnet.inference.source import Source
 from glnet.model.answers import Answer
 from glnet.model.exchange import MapSums, PatchIndex, Summed
 from glnet.model.features import BranchFeatures
+from glnet.raster import Raster
 
 Array = NDArray[Any]
 
 Method = Literal["planes", "coarse", "thumbnail", "look", "group", "again", "whole"]
 """What a worker can be asked for (`Worker`)."""
+
+
+@dataclass(frozen=True)
+class Sight:
+    """By what an image is known again on another machine.
+
+    Attributes:
+        height: Of its pixels.
+        width: Of them.
+        bands: How many.
+        file_bytes: Of the file; None where it is none of a file system.
+    """
+
+    height: int
+    width: int
+    bands: int
+    file_bytes: int | None
+
+    @classmethod
+    def of(cls, raster: Raster, image: str) -> "Sight":
+        """That of an open image."""
+        file = Path(image)
+        file_bytes = file.stat().st_size if file.is_file() else None
+        return cls(raster.size.height, raster.size.width, raster.bands, file_bytes)
+
+    def __str__(self) -> str:
+        of_file = "" if self.file_bytes is None else f", {self.file_bytes} bytes"
+        return f"{self.height}x{self.width} pixels, {self.bands} bands{of_file}"
 
 
 @dataclass(frozen=True)
@@ -36,6 +66,7 @@ class Scene:
         source: How it is opened.
         settings: As they are fitted to it; device and precision are the worker's own.
         wanted: Which answers are kept.
+        sight: What the driver sees there; None where pixels are sent.
     """
 
     key: str
@@ -43,6 +74,7 @@ class Scene:
     source: Source
     settings: Settings
     wanted: tuple[Answer, ...]
+    sight: Sight | None = None
 
 
 class Numbers(NamedTuple):
@@ -169,6 +201,18 @@ class Ready:
     versions: Mapping[str, str]
     digest: str
     precision: str
+
+    def unlike(self, other: "Ready") -> str:
+        """What of it would give other results than another worker; empty if nothing."""
+        names = [name for name, of in self.versions.items() if other.versions.get(name) != of]
+        names += ["model"] if self.digest != other.digest else []
+        names += ["precision"] if self.precision != other.precision else []
+        return ", ".join(names)
+
+
+@dataclass(frozen=True)
+class Blank:
+    """The answer of a worker that was started anew and has no model yet."""
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,11 @@ class Hand(Protocol):
         """What a table calls it."""
         ...
 
+    @property
+    def trouble(self) -> str:
+        """Why it does not come back, where that is known; else empty."""
+        ...
+
     def call(self, method: Method, scene: Scene, words: Sequence[object]) -> object:
         """Ask, and wait for the answer.
 
@@ -96,6 +101,7 @@ class Pool:
     def __init__(self, hands: Sequence[Hand], tell: Callable[[str], None]) -> None:
         self.efforts = {hand.name: Effort() for hand in hands}
         self.scenes: dict[str, Effort] = {}
+        self._hands = hands
         self._tell = tell
         self._queue: PriorityQueue[_Piece] = PriorityQueue()
         self._numbers = itertools.count()
@@ -122,8 +128,14 @@ class Pool:
 
     @property
     def is_hungry(self) -> bool:
-        """Whether some worker may soon have nothing to do."""
-        return self._queue.qsize() < self.workers
+        """Whether some worker may soon have nothing to do, or none will ever do anything."""
+        is_hopeless = self._is_over.is_set() or self._is_bereft
+        return is_hopeless or self._queue.qsize() < self.workers
+
+    @property
+    def _is_bereft(self) -> bool:
+        """Whether there has been no worker for too long."""
+        return not self._living and time.monotonic() - self._bereft_since > LONGEST_WITHOUT_S
 
     def submit(
         self, method: Method, scene: Scene, words: Sequence[object], label: str
@@ -182,10 +194,11 @@ class Pool:
     def _require_hope(self) -> None:
         if self._is_over.is_set():
             raise ClusterError("the workers were sent home")
-        if not self._living and time.monotonic() - self._bereft_since > LONGEST_WITHOUT_S:
+        if self._is_bereft:
+            trouble = next((f" ({hand.trouble})" for hand in self._hands if hand.trouble), "")
             raise ClusterError(
-                f"all workers were lost, and none came back in {LONGEST_WITHOUT_S:.0f} seconds; "
-                "see to the cluster, then go on with --resume"
+                f"all workers were lost, and none came back in {LONGEST_WITHOUT_S:.0f} seconds"
+                f"{trouble}; see to the cluster, then go on with --resume"
             )
 
     def _work(self, hand: Hand) -> None:

@@ -3,6 +3,7 @@
 import logging
 import os
 import socket
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,8 +12,8 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import Protocol
 
-from glnet.cluster.pieces import Array, Failure, Method, Ready, Scene
-from glnet.cluster.pool import MOST_TRIES, TICK_S, Hand, LostError
+from glnet.cluster.pieces import Array, Blank, Failure, Method, Ready, Scene
+from glnet.cluster.pool import LONGEST_WITHOUT_S, MOST_TRIES, TICK_S, Hand, LostError
 from glnet.cluster.worker import Worker
 from glnet.errors import ClusterError, ConfigurationError
 from glnet.inference.settings import Settings
@@ -23,6 +24,21 @@ LOCAL = "local"
 
 SECONDS_TO_ANSWER = 10.0
 """So long the address of a cluster may take to let somebody in."""
+
+PAUSE_S = 1.0
+"""So long a worker that could not load the model is left alone."""
+
+SETTLING_S = 3.0
+"""So long a cluster may take to say that what another driver had is free."""
+
+PATIENCE_S = 10.0
+"""When it is first told that workers are waited for; then ever more rarely."""
+
+GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
+"""How HTTP/2, which Ray speaks, begins (RFC 9113, 3.4), with empty settings."""
+
+SETTINGS = 4
+"""The kind of what is answered to it; it follows a length of three bytes."""
 
 STORE_SHARE = 0.9
 """Of an object store, the part that may be filled."""
@@ -64,21 +80,30 @@ class RayEngine:
         address: ``auto`` (the cluster that this machine belongs to, else a local one), ``local``,
             or ``host:port``.
         places: Which workers.
+        tell: Told in a line while workers are waited for.
 
     Raises:
         ClusterError: If Ray is not installed, there is no cluster at the address, it does not fit
             this process, or has no room for the workers.
     """
 
-    def __init__(self, address: str, places: Places) -> None:
+    def __init__(
+        self, address: str, places: Places, tell: Callable[[str], None] = lambda _: None
+    ) -> None:
         self._ray = _imported()
         self._places = places
+        self._tell = tell
         self._actors: Sequence[_Handle] = []
         self._workers: list[_Actor] = []
         self._owns = not self._ray.is_initialized()
         if self._owns:
             _connect(self._ray, address, places)
-        self._number = self._fitting()
+        try:
+            self._require_same(address)
+            self._number = self._fitting()
+        except BaseException:
+            self.stop()
+            raise
 
     @property
     def threads(self) -> int:
@@ -107,7 +132,20 @@ class RayEngine:
                 for number, actor in enumerate(self._actors)
             ]
             loading = [of.loading() for of in self._workers]
+            self._wait(loading)
             return [(of, of.loaded(ref)) for of, ref in zip(self._workers, loading, strict=True)]
+
+    def _wait(self, loading: Sequence[object]) -> None:
+        """Until all have loaded the model, or were lost; told while a busy cluster has no room."""
+        left, patience = list(loading), PATIENCE_S
+        while left:
+            left = self._ray.wait(left, num_returns=len(left), timeout=patience)[1]
+            patience *= 2
+            if left:
+                self._tell(
+                    f"{len(left)} of {len(loading)} workers are waited for: they load the model, "
+                    "or wait for room, if others use the cluster"
+                )
 
     def _begun(self) -> Sequence["_Handle"]:
         """New actors."""
@@ -154,7 +192,31 @@ class RayEngine:
                 f"the cluster has room for {room} workers of {what}{gpus} each, {wanted or 1} are "
                 "wanted; start more nodes, or ask for fewer (--workers, --gpus-per-worker)"
             )
-        return wanted or room
+        return wanted or self._free(room)
+
+    def _free(self, room: int) -> int:
+        """How many workers others leave room for; at least one, which waits for it."""
+        until = time.monotonic() + SETTLING_S
+        while True:
+            free = min(room, _room(self._ray.available_resources(), self._places))
+            if free == room or time.monotonic() > until:
+                return max(1, free)
+            time.sleep(TICK_S)
+
+    def _require_same(self, address: str) -> None:
+        """Refuse another address than that of the cluster that this process has joined before.
+
+        Raises:
+            ClusterError: If it is another one.
+        """
+        if self._owns or address in {"auto", LOCAL}:
+            return
+        joined = self._ray.get_runtime_context().gcs_address
+        if not _are_same(address, joined):
+            raise ClusterError(
+                f"this process has joined the Ray cluster at {joined}, and {address} was asked "
+                "for; leave it first (ray.shutdown())"
+            )
 
     def _store_bytes(self) -> int:
         found = [of["Resources"].get("object_store_memory", 0) for of in self._ray.nodes()]
@@ -191,8 +253,10 @@ class _Actor:
     ) -> None:
         self.name = f"worker {number + 1}"
         self.loading = load
+        self.trouble = ""
         self._ray = ray
         self._actor = actor
+        self._first: Ready | None = None
 
     def loaded(self, ref: object) -> Ready:
         """What it is, once it has loaded the model; asked again where it is lost meanwhile.
@@ -204,20 +268,25 @@ class _Actor:
         answer = self._answer(ref)
         if isinstance(answer, Failure):
             raise answer.error
+        self._first = answer
         self.name = f"{self.name}, {answer.host}"
         return answer
 
     def _answer(self, ref: object) -> Ready | Failure:
         ray = self._ray
-        for _ in range(MOST_TRIES - 1):
+        deaths, until = 0, time.monotonic() + LONGEST_WITHOUT_S
+        while True:
             try:
                 answer: Ready | Failure = ray.get(ref)
-            except ray.exceptions.RayActorError:
+            except ray.exceptions.RayActorError as error:
+                # While Ray starts it anew, it only cannot be reached.
+                deaths += isinstance(error, ray.exceptions.ActorDiedError)
+                if deaths >= MOST_TRIES or time.monotonic() > until:
+                    raise
+                time.sleep(PAUSE_S)
                 ref = self.loading()
             else:
                 return answer
-        last: Ready | Failure = ray.get(ref)
-        return last
 
     def call(self, method: Method, scene: Scene, words: Sequence[object]) -> object:
         """Ask, and wait for the answer.
@@ -227,26 +296,45 @@ class _Actor:
         """
         ray = self._ray
         try:
-            return ray.get(self._actor.call.remote(method, scene, *words))
+            found: object = ray.get(self._actor.call.remote(method, scene, *words))
         except ray.exceptions.RayTaskError:
             raise  # A mistake of ours; the worker lives.
         except ray.exceptions.RayError as error:
             raise LostError(f"{type(error).__name__}: {error}") from error
+        if isinstance(found, Blank):
+            raise LostError("it was started anew")
+        return found
 
     def revive(self, is_over: Callable[[], bool]) -> bool:
-        """Wait until Ray has started it anew, maybe elsewhere, and it has loaded the model."""
-        ray = self._ray
+        """Wait until Ray has started it anew, maybe elsewhere, and it has loaded the same model."""
         while not is_over():
             ref = self.loading()
-            while not is_over():
-                if ray.wait([ref], timeout=TICK_S)[0]:
-                    break
-            try:
-                if not is_over() and isinstance(ray.get(ref), Ready):
-                    return True
-            except ray.exceptions.RayError:
-                continue
+            while not is_over() and not self._ray.wait([ref], timeout=TICK_S)[0]:
+                pass
+            if is_over():
+                break
+            self.trouble = self._trouble_of(ref)
+            if not self.trouble:
+                return True
+            _pause(PAUSE_S, is_over)
         return False
+
+    def _trouble_of(self, ref: object) -> str:
+        """Why a worker that was started anew is of no use; empty if it is."""
+        try:
+            found = self._ray.get(ref)
+        except self._ray.exceptions.RayError as error:
+            return " ".join(str(error).split())
+        if isinstance(found, Failure):
+            return found.text
+        unlike = "" if self._first is None else found.unlike(self._first)
+        return unlike and f"the worker on {found.host} came back with another {unlike}"
+
+
+def _pause(seconds: float, is_over: Callable[[], bool]) -> None:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until and not is_over():
+        time.sleep(TICK_S)
 
 
 def _imported() -> ModuleType:
@@ -283,6 +371,8 @@ def _connect(ray: ModuleType, address: str, places: Places) -> None:
     Raises:
         ClusterError: If there is none at the address, or it has another Python or Ray.
     """
+    if address == "auto":
+        address = os.environ.get("RAY_ADDRESS") or address
     if "://" in address:
         raise ClusterError(
             f"expected the address of a Ray cluster such as 10.0.0.1:6379, got {address}; run this "
@@ -309,22 +399,51 @@ def _connect(ray: ModuleType, address: str, places: Places) -> None:
             _start_local(ray, places, quiet)
 
 
+def _are_same(one: str, other: str) -> bool:
+    """Whether two addresses are of one place, as far as names tell."""
+    if "://" in one or one.rpartition(":")[2] != other.rpartition(":")[2]:
+        return False
+    try:
+        hosts = [socket.gethostbyname(of.rpartition(":")[0]) for of in (one, other)]
+    except OSError:
+        return False
+    return hosts[0] == hosts[1] or hosts[0].startswith("127.")
+
+
 def _start_local(ray: ModuleType, places: Places, quiet: dict[str, object]) -> None:
     cpus = None if places.workers is None else places.workers * places.threads
     ray.init(address=LOCAL, num_cpus=cpus, **quiet)
 
 
 def _require_answer(address: str) -> None:
-    """Ask at the door first: Ray would try for long, and then end the process."""
+    """Ask at the door first: Ray would try for long, and then end the process.
+
+    Raises:
+        ClusterError: If nobody answers there, or somebody who is no Ray head.
+    """
     host, _, port = address.rpartition(":")
     try:
-        with socket.create_connection((host, int(port)), SECONDS_TO_ANSWER):
-            return
+        with socket.create_connection((host, int(port)), SECONDS_TO_ANSWER) as door:
+            if "RAY_USE_TLS" not in os.environ:
+                _require_greeting(door)
     except (OSError, ValueError) as error:
         raise ClusterError(
             f"no Ray cluster answers at {address} ({error}); name the host and port that ray start "
             "--head has printed, or auto"
         ) from error
+
+
+def _require_greeting(door: socket.socket) -> None:
+    """Hear whether it may be Ray that has opened.
+
+    Raises:
+        OSError: If not.
+    """
+    door.sendall(GREETING)
+    with door.makefile("rb") as heard:
+        answer = heard.read(9)
+    if answer[3:4] != bytes([SETTINGS]):
+        raise ConnectionError("something else than a Ray head is there")
 
 
 @contextmanager

@@ -22,6 +22,7 @@ import glnet
 from glnet.cluster.pieces import (
     Again,
     Array,
+    Blank,
     Failure,
     GroupFound,
     Look,
@@ -30,9 +31,10 @@ from glnet.cluster.pieces import (
     Part,
     Ready,
     Scene,
+    Sight,
     bytes_of,
 )
-from glnet.errors import ClusterError, GLNetError
+from glnet.errors import ClusterError, GLNetError, InputMismatchError
 from glnet.inference.coarse import coarse_planes
 from glnet.inference.executing import UnitFound, UnitScores
 from glnet.inference.groups import FormSeer
@@ -95,12 +97,14 @@ class Worker:
                 self._predictor.settings.precision,
             )
         except GLNetError as error:
-            return Failure(type(error).__name__, f"the worker on {socket.gethostname()}: {error}")
+            return _failure(error)
 
     def call(
         self, method: Method, scene: Scene, pixels: Array | None, *words: object
-    ) -> object | Failure:
+    ) -> object | Failure | Blank:
         """Answer a question about an image; pixels are given where it is no file."""
+        if self._predictor is None:  # It died while it had nothing to do, unnoticed.
+            return Blank()
         try:
             with torch.inference_mode():
                 seen = self._scene(scene, pixels)
@@ -172,6 +176,7 @@ class _OpenScene:
         folder = Path(tempfile.gettempdir())
         side = framing.patch_size * framing.reduction
         found = self._files.enter_context(opened(scene.image, scene.source, folder, side, quiet))
+        _require_same(scene, found.raster)
         return found.raster
 
     def close(self) -> None:
@@ -310,10 +315,27 @@ class _KeptScores:
         pass
 
 
+def _require_same(scene: Scene, raster: Raster) -> None:
+    """Refuse another image than the driver's.
+
+    Raises:
+        ClusterError: If it is another one, as far as sizes tell.
+    """
+    seen = Sight.of(raster, scene.image)
+    if scene.sight not in {None, seen}:
+        raise ClusterError(
+            f"the worker on {socket.gethostname()} sees another {scene.image} ({seen}, here "
+            f"{scene.sight}); put the same one on all machines"
+        )
+
+
 def _may_open(image: str) -> bool:
     """Whether a file is there, where that can be told."""
     return image.startswith("/vsi") or "://" in image or Path(image).exists()
 
 
 def _failure(error: GLNetError) -> Failure:
-    return Failure(type(error).__name__, str(error))
+    """An error, with the worker's host, unless it is of the image and would be one everywhere."""
+    where = f"the worker on {socket.gethostname()}"
+    is_of_all = isinstance(error, InputMismatchError) or str(error).startswith(where)
+    return Failure(type(error).__name__, str(error) if is_of_all else f"{where}: {error}")

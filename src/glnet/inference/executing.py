@@ -19,6 +19,7 @@ from glnet.inference.source import Source
 from glnet.inference.units import UnitPlace
 from glnet.model.answers import Answer
 from glnet.model.checkpoint import Model
+from glnet.raster import Raster
 
 WHOLE_PATCHES = 64
 """A unit of up to so many patches is seen by one worker, to its end; larger ones in groups."""
@@ -84,12 +85,18 @@ class Loaded(Protocol):
         ...
 
     def crew(
-        self, image: Image, source: Source, settings: Settings, wanted: Sequence[Answer]
+        self,
+        image: Image,
+        raster: Raster,
+        source: Source,
+        settings: Settings,
+        wanted: Sequence[Answer],
     ) -> Crew:
         """The workers, set to an image.
 
         Args:
             image: Which.
+            raster: The same, as this process has opened it.
             source: How it is opened.
             settings: As they are fitted to it.
             wanted: Which answers are kept.

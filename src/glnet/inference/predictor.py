@@ -135,18 +135,19 @@ class Predictor:
         form = self._coarse_formed(keeps_weights=settings.keeps_weights).form
         return coarse_look(form, planes, settings)
 
-    def crew(self, image: Image, source: Source, settings: Settings) -> Crew | None:
+    def crew(self, image: Image, raster: Raster, source: Source, settings: Settings) -> Crew | None:
         """The others that run the network, set to an image; None where this process does.
 
         Args:
             image: Which.
+            raster: The same, as this process has opened it.
             source: How it is opened.
             settings: As `fitted` gives them.
         """
         if self.loaded is None:
             return None
         wanted = (answer_of(self.model, settings),)
-        return self.loaded.crew(image, source, settings, wanted)
+        return self.loaded.crew(image, raster, source, settings, wanted)
 
     def predict(
         self,

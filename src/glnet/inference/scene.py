@@ -108,7 +108,7 @@ def segment_scene(  # noqa: PLR0913 - what, where to, by whom and how; who looks
             **source.facts(),
             **({} if predictor.loaded is None else predictor.loaded.facts()),
         }
-        crew = predictor.crew(job.image, source, settings)
+        crew = predictor.crew(job.image, raster, source, settings)
         journal, was_resumed = opened_journal(job, facts, settings, rules)
         try:
             coarse = predictor.coarse(

@@ -81,7 +81,7 @@ def segment(  # noqa: PLR0913 - what, by whom and how; each may be left out alon
         with (
             explained_memory(raster.name, settings),
             predictor.predict(
-                raster, settings, formed, crew=predictor.crew(source, AS_IT_IS, settings)
+                raster, settings, formed, crew=predictor.crew(source, raster, AS_IT_IS, settings)
             ) as prediction,
         ):
             on = torch.device(settings.device)

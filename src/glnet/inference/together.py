@@ -113,6 +113,8 @@ class _Hall:
         with self._lock:
             self._shares.pop(seat, None)
             self._ended += 1
+            if self._is_stopped:  # Why is said once, by who stopped it.
+                return
             _tell_end(outcome, self._watcher)
             if self._ended < self._images:
                 self._begin()
