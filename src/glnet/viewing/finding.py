@@ -1,5 +1,6 @@
 """Which files lie on an image: those that are named, and those that `glnet segment` puts beside."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,7 +52,7 @@ class ImageFiles:
     @property
     def name(self) -> str:
         """What the image is called: the file without its folders."""
-        return Path(self.image).name
+        return readable(Path(self.image).name)
 
 
 def find_files(images: Sequence[str | Path], named: Named) -> tuple[ImageFiles, ...]:
@@ -68,7 +69,26 @@ def find_files(images: Sequence[str | Path], named: Named) -> tuple[ImageFiles, 
     """
     if not images:
         raise ConfigurationError("expected at least one image, got none")
+    for image in images:
+        _require_name(image)
     return tuple(_files_of(image, named, len(images)) for image in images)
+
+
+def readable(name: str) -> str:
+    """A file's name in letters that can be sent: what is no UTF-8 becomes question marks."""
+    return os.fsencode(name).decode(errors="replace")
+
+
+def _require_name(image: File) -> None:
+    if str(image) != readable(str(image)):
+        raise ConfigurationError(
+            f"{readable(str(image))}: the name is not in UTF-8, so that it cannot be opened; "
+            "rename the file"
+        )
+    if Path(image).is_dir():
+        raise ConfigurationError(
+            f"'{image}' is a folder; name its images, such as '{Path(image) / '*.tif'}'"
+        )
 
 
 def _files_of(file: File, named: Named, images: int) -> ImageFiles:
