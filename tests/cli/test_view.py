@@ -108,6 +108,15 @@ def test_a_layer_needs_a_name_and_a_path(text: str, photo: Path, capsys: Capture
     assert "--layer takes NAME=PATH" in only_line(capsys)
 
 
+@pytest.mark.parametrize("names", [["labels"], ["image"], ["before", "before"]])
+def test_no_two_layers_have_one_name(names: list[str], photo: Path, capsys: Captured) -> None:
+    words = [word for name in names for word in ("--layer", f"{name}={photo}")]
+
+    assert run("view", photo, *words) == 1
+
+    assert f"another layer is called {names[0]} already" in only_line(capsys)
+
+
 def test_a_model_shows_where_its_patches_lie(model: Path) -> None:
     from glnet.geometry import Size  # noqa: PLC0415
     from glnet.inference.grids import grids_of_model  # noqa: PLC0415
