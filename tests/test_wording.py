@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from glnet.wording import duration, in_binary_units, listed, roughly, shortened
+from glnet.wording import duration, in_binary_units, listed, roughly, share_of, shortened
 
 
 @pytest.mark.parametrize(
@@ -53,3 +53,17 @@ def test_a_list_keeps_all_its_parts_within_the_width(parts: list[str], width: in
 
     assert max(map(len, lines)) <= width
     assert " ".join(line.strip() for line in lines) == ", ".join(parts)
+
+
+@pytest.mark.parametrize(
+    ("phase", "done", "share"),
+    [
+        ("patches", 1, 0.25),
+        ("patches, region 2 of 4", 2, 0.375),
+        ("global part, region 2 of 4", 1, 0.5),
+        ("patches, box 1 of 2, region 2 of 4, way 1 of 2", 2, 0.5 * (1 + 0.25) / 4),
+        ("writing", 4, 1.0),
+    ],
+)
+def test_shares_are_those_of_all_units(phase: str, done: int, share: float) -> None:
+    assert share_of(phase, done, 4) == pytest.approx(share)

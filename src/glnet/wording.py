@@ -1,8 +1,16 @@
 """Numbers and names as people read them, on a terminal or a page."""
 
+import re
+
 SECONDS_PER_MINUTE, SECONDS_PER_HOUR = 60, 3600
 MOST_OF_A_UNIT = 100
 """Seconds or minutes, where a time is told in one of them alone."""
+
+UNIT = re.compile(r", (?:box|region|way) (\d+) of (\d+)")
+"""How phases say which of several is at hand (`glnet.inference.predicting.numbered`)."""
+
+WITHIN_A_UNIT = "global part"
+"""A short phase behind the patches of each unit: nearly all of the unit is done by then."""
 
 
 def duration(seconds: float) -> str:
@@ -53,3 +61,14 @@ def listed(parts: list[str], width: int, indent: int = 2) -> str:
         else:
             lines[-1] += f", {part}"
     return "\n".join(lines)
+
+
+def share_of(phase: str, done: int, total: int) -> float:
+    """How much of a phase is done, 0..1: of all of its boxes, regions and ways together."""
+    units = UNIT.findall(phase)
+    share = done / total if total else 0.0
+    if units and phase.startswith(WITHIN_A_UNIT):
+        share = 1.0
+    for number, count in reversed(units):
+        share = (int(number) - 1 + share) / max(1, int(count))
+    return min(1.0, share)

@@ -15,7 +15,6 @@ from glnet.cli.console import (
     plain_console,
     say,
     say_json,
-    share_of,
 )
 from glnet.cli.training_display import TrainingDisplay, epoch_line
 from glnet.evaluation.tables import Table
@@ -190,20 +189,6 @@ def test_the_time_left_is_that_of_all_regions(
 
     # Three regions in 160 seconds.
     assert "region 3 of 10 5/10, about 6 min 13 s left" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("phase", "done", "share"),
-    [
-        ("patches", 1, 0.25),
-        ("patches, region 2 of 4", 2, 0.375),
-        ("global part, region 2 of 4", 1, 0.5),
-        ("patches, box 1 of 2, region 2 of 4, way 1 of 2", 2, 0.5 * (1 + 0.25) / 4),
-        ("writing", 4, 1.0),
-    ],
-)
-def test_shares_are_those_of_all_units(phase: str, done: int, share: float) -> None:
-    assert share_of(phase, done, 4) == pytest.approx(share)
 
 
 def test_letters_that_a_stream_lacks_end_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

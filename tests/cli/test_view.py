@@ -1,5 +1,6 @@
 """``glnet view`` as it is called: the address that it prints, Ctrl-C, one line for mistakes."""
 
+import os
 import select
 import signal
 import socket
@@ -26,7 +27,9 @@ def printed_line(process: subprocess.Popen[str]) -> str:
     return process.stdout.readline().strip()
 
 
-def test_the_page_is_there_until_control_c(photo: Path) -> None:
+def test_the_page_is_there_until_control_c(photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # As most have it: what is printed into a pipe may wait in a buffer.
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
     process = start("view", photo)
     try:
         url = printed_line(process)
@@ -67,6 +70,26 @@ def test_no_image_costs_a_line(capsys: Captured) -> None:
     assert "at least one image" in only_line(capsys)
 
 
+@pytest.mark.parametrize("name", [".", ""])
+def test_a_folder_in_place_of_an_image_costs_a_line(name: str, capsys: Captured) -> None:
+    assert run("view", name) == 1
+
+    assert f"'{name}' is a folder; name its images, such as '*.tif'" in only_line(capsys)
+
+
+def test_a_name_that_is_not_in_utf_8_costs_a_line(
+    photo: Path, tmp_path: Path, capsys: Captured
+) -> None:
+    try:
+        odd = photo.rename(os.fsdecode(os.fsencode(tmp_path) + b"/a\xff.jpg"))
+    except OSError:
+        pytest.skip("the file system takes names in UTF-8 alone")
+
+    assert run("view", odd) == 1
+
+    assert "the name is not in UTF-8" in only_line(capsys)
+
+
 def test_a_layer_of_another_size_costs_a_line(
     photo: Path, tmp_path: Path, capsys: Captured
 ) -> None:
@@ -83,6 +106,15 @@ def test_a_layer_needs_a_name_and_a_path(text: str, photo: Path, capsys: Capture
     assert run("view", photo, "--layer", text) == 1
 
     assert "--layer takes NAME=PATH" in only_line(capsys)
+
+
+@pytest.mark.parametrize("names", [["labels"], ["image"], ["before", "before"]])
+def test_no_two_layers_have_one_name(names: list[str], photo: Path, capsys: Captured) -> None:
+    words = [word for name in names for word in ("--layer", f"{name}={photo}")]
+
+    assert run("view", photo, *words) == 1
+
+    assert f"another layer is called {names[0]} already" in only_line(capsys)
 
 
 def test_a_model_shows_where_its_patches_lie(model: Path) -> None:

@@ -299,6 +299,24 @@ def test_answers_of_other_classes_are_named(evaluation: Path) -> None:
         write_report(evaluation)
 
 
+def test_an_evaluation_without_classes_is_named(evaluation: Path) -> None:
+    numbers = json.loads((evaluation / "report.json").read_text())
+    for answer in numbers["answers"].values():
+        answer["iou"] = {}
+    (evaluation / "report.json").write_text(json.dumps(numbers))
+
+    with pytest.raises(OutputError, match="at least one class"):
+        write_report(evaluation)
+
+
+def test_letters_that_are_none_become_question_marks(tmp_path: Path) -> None:
+    folder = write_evaluation(tmp_path / "run", an_evaluation(("pond", "lake")))
+    numbers = (folder / "report.json").read_text()
+    (folder / "report.json").write_text(numbers.replace("pond", "a\\ud800"))
+
+    assert "a?" in write_report(folder).read_text(encoding="utf-8")
+
+
 def test_a_protocol_without_its_figures_is_named(evaluation: Path) -> None:
     numbers = json.loads((evaluation / "report.json").read_text())
     (evaluation / "report.json").write_text(json.dumps({**numbers, "protocol": "isic"}))

@@ -214,6 +214,22 @@ def test_addresses_of_nothing_still_show_an_image(view: str, visit: Open) -> Non
     assert page.text("#title") == "scene.tif"
 
 
+def test_names_with_any_letters_come_back_from_an_address(visit: Open) -> None:
+    page = visit()
+
+    back = page.page.evaluate(
+        """async () => {
+          const { fresh, read, written } = await import("/page/view.js");
+          const odd = ["a,b", "c:d", "100%", "e&f=g", "#h i+"];
+          const view = { ...fresh(), switched: odd, opacity: { "c:d": 0.3, "a,b": 0.5 } };
+          return [read(written(view)), view, read("#switched=%25,%").switched];
+        }"""
+    )
+
+    assert back[0] == back[1]
+    assert back[2] == ["%", "%"]
+
+
 def test_the_page_fits_a_phone(visit: Open) -> None:
     page = visit(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
 

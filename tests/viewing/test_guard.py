@@ -20,7 +20,7 @@ def test_the_printed_address_becomes_a_cookie_that_no_script_reads(client: Clien
     cookie = answer.headers["set-cookie"]
     assert client.address.token in cookie
     assert "HttpOnly" in cookie
-    assert "SameSite=strict" in cookie
+    assert "SameSite=lax" in cookie
     again = client.ask("/api/images", Authorization=None, Cookie=cookie.split(";")[0])
     assert again.status == 200
 
@@ -166,6 +166,17 @@ def test_a_request_that_never_ends_is_cut_off(client: Client) -> None:
         answer = open_socket.recv(100)
 
     assert answer.startswith(b"HTTP/1.1 4")
+
+
+def test_cookies_that_others_have_set_are_no_hindrance(client: Client) -> None:
+    answer = client.ask(f"/?token={client.address.token}", Authorization=None)
+    ours = answer.headers["set-cookie"].split(";")[0]
+
+    again = client.ask(
+        "/api/images", Authorization=None, Cookie=f'prefs={{"a": 1, "b": [2]}}; {ours}; x@y=z'
+    )
+
+    assert again.status == 200
 
 
 def test_what_is_no_http_is_refused(client: Client) -> None:

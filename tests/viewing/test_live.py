@@ -7,16 +7,20 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 import pytest
 
-from glnet.cli.segment_view import _Both
+from glnet.cli.segment_view import _Both, _segmented
 from glnet.errors import OutputError
 from glnet.geometry import Size, Window
 from glnet.inference.report import SegmentFailure, Unwatched
+from glnet.inference.segment import segment_files
+from glnet.inference.settings import Settings
+from glnet.inference.starting import Rules
 from glnet.model.checkpoint import save_model
 from glnet.model.config import Framing
 from glnet.raster import LabelWriter, write_picture
@@ -199,6 +203,78 @@ def test_progress_is_told_with_memory_and_what_is_left(job: LiveJob) -> None:
         assert told["seconds_left"] == pytest.approx(3 * 0.05, rel=0.9)
         assert told["megapixels_per_second"] > 0
         assert (told["memory"], told["budget"]) == (500, 1000)
+
+
+def test_the_pace_is_that_of_all_regions_together(
+    job: LiveJob, photo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr("glnet.viewing.live.time.monotonic", lambda: now[0])
+    job.starts(str(photo))
+    job.opens(Size(1000, 2000), CLASSES, [])
+    job.advances("patches, region 1 of 4", 0, 8)
+    now[0] += 10
+    job.advances("global part, region 1 of 4", 1, 8)
+    job.advances("patches, region 2 of 4", 4, 8)
+    told = job.described()
+
+    assert told["share"] == pytest.approx(3 / 8)
+    assert told["seconds_left"] == pytest.approx(10 * 5 / 3)
+    assert told["megapixels_per_second"] == pytest.approx(2 * 3 / 8 / 10)
+    job.advances("writing", 0, 6)
+    assert job.described()["seconds_left"] is None
+
+
+def test_labels_of_finished_images_keep_no_files_open(job: LiveJob, photo: Path) -> None:
+    open_files = Path("/proc/self/fd")
+    before = len(list(open_files.iterdir()))
+    for _ in range(2):
+        for _ in range(2):  # The second time after a stop.
+            job.starts(str(photo))
+            job.opens(Size(1500, 2100), CLASSES, [])
+        job.ends(str(photo), None)
+
+    assert len(list(open_files.iterdir())) == before
+    job.sees(Window(0, 0, Size(512, 512)), np.ones((512, 512), np.uint8))  # Nobody sees it.
+
+
+def test_after_a_stop_only_what_this_run_has_made_is_left_out(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = [tmp_path / f"{name}.png" for name in "abc"]
+    for at, image in enumerate(images):
+        write_picture(image, picture(60, 80 + at))
+    images[0].write_bytes(b"no picture")
+    found = tmp_path / "found"
+    settings = Settings(device="cpu")
+    segment_files(images[1:], found, model, settings)
+    old = {name: (found / f"{name}.tif").stat().st_mtime_ns for name in "bc"}
+    names = [str(image) for image in images]
+    gallery = Gallery([ImageFiles(image=image) for image in images], Showing())
+    stopped: list[str] = []
+
+    class StopsOnce(Unwatched):
+        def starts(self, image: str) -> None:
+            if image == names[1] and not stopped:
+                stopped.append(image)
+                live.cancel()
+
+    def goes_on() -> bool:
+        live.resume()
+        return True
+
+    with LiveJob(gallery, names, None, lambda: None) as live:
+        monkeypatch.setattr(live, "waits_for_resume", goes_on)
+        segment = partial(segment_files, images, found, model, settings, audience=live)
+        batch = _segmented(
+            live, segment, Rules(overwrite=True), _Both(StopsOnce(), live), lambda: None
+        )
+
+    assert stopped == names[1:2]
+    assert [of.image for of in batch.reports] == names[1:]
+    assert [of.image for of in batch.failures] == names[:1]
+    assert batch.finished_before == ()
+    assert all((found / f"{name}.tif").stat().st_mtime_ns > was for name, was in old.items())
 
 
 def test_a_run_that_is_cancelled_stops_at_its_next_step(job: LiveJob) -> None:

@@ -1,27 +1,42 @@
 """What a file is taken for: classes, colours, brightness; and which lie on an image."""
 
 import zipfile
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
 import rasterio
+from affine import Affine
 from PIL import Image
+from rasterio.crs import CRS
 
 from glnet.data.classes import ClassInfo
+from glnet.data.colors import default_color
 from glnet.errors import ConfigurationError, DatasetError, GLNetError, RasterError
 from glnet.geometry import Size, Window
-from glnet.raster import ArrayRaster, LabelWriter, class_names, open_raster, write_picture
+from glnet.raster import (
+    ArrayRaster,
+    Georeference,
+    LabelWriter,
+    Masked,
+    class_names,
+    open_raster,
+    write_picture,
+)
 from glnet.raster.gdal import gdal_settings
 from glnet.viewing.box_file import read_boxes
+from glnet.viewing.describing import ground_step, survey_in_full
+from glnet.viewing.encoding import NOTHING
 from glnet.viewing.finding import ImageFiles, Named, find_files
 from glnet.viewing.labels import above, by_color, by_index, classes_of, decoding_of
-from glnet.viewing.layers import as_steps
+from glnet.viewing.layers import Layer, LayerKind, Style, as_steps
 from glnet.viewing.pyramid import Pyramid
 from glnet.viewing.reducing import averaged
 from glnet.viewing.shown_file import ChangedFileError, ShownFile
 from glnet.viewing.shown_image import Showing, ShownImage
 from glnet.viewing.stretching import stretch_of
+from glnet.viewing.survey import Survey
 from tests.inference.pictures import picture
 from tests.raster.raster_files import write_tiff
 from tests.raster.slide_files import MPP, drawn, write_svs
@@ -73,6 +88,55 @@ def test_classes_without_names_are_those_of_the_colours_or_of_the_values(tmp_pat
         assert [of.name for of in classes_of(second)] == [f"class {at}" for at in range(4)]
 
 
+def test_values_beyond_the_classes_are_seen_and_called_by_their_number() -> None:
+    found = Masked(np.array([[[1, 7, 254, NOTHING]]], np.uint8), None)
+    counts = np.zeros(256, np.int64)
+    counts[[1, 7]] = 5, 3
+
+    class Given:
+        size, revision, progress = Size(1, 4), 0, 1.0
+
+        def is_final(self, zoom: int) -> bool:
+            return zoom == 0
+
+        def tile(self, zoom: int, row: int, column: int) -> Masked:  # noqa: ARG002
+            return found
+
+        def read(self, window: Window) -> Masked:  # noqa: ARG002
+            return found
+
+    tile = Layer(LayerKind.LABELS, "labels", (Given(),), CLASSES).tile(0, 0, 0, Style())
+    told = survey_in_full(Survey(counts, None, None, None, None), CLASSES)["classes"]
+
+    assert tile is not None
+    shown = np.asarray(Image.open(BytesIO(tile.encoded.data)).convert("RGBA"))[0].tolist()
+    assert shown[0] == [*CLASSES[1].color, 255]
+    assert shown[1:3] == [[*default_color(at), 255] for at in (7, 254)]
+    assert shown[3][3] == 0
+    assert isinstance(told, dict)
+    assert [told[at]["name"] for at in (1, 7)] == ["weed", "class 7"]
+
+
+@pytest.mark.parametrize(
+    ("crs", "transform", "metres"),
+    [
+        (4326, Affine(1e-5, 0, 10, 0, -1e-5, 60), 1.1119 / 2),
+        (3857, Affine(1, 0, 0, 0, -1, 8_399_738), 0.5),
+        (32632, Affine(0.5, 0, 5e5, 0, -2, 5e6), 0.5),
+        (32632, Affine(0, 3, 5e5, 4, 0, 5e6), 4.0),
+        (2225, Affine(1, 0, 6e6, 0, -1, 2e6), 0.3048),
+    ],
+)
+def test_the_scale_is_that_along_a_row(crs: int, transform: Affine, metres: float) -> None:
+    place = Georeference(CRS.from_epsg(crs), transform)
+
+    assert ground_step(place, Size(10, 10)) == pytest.approx(metres, rel=5e-3)
+
+
+def test_without_a_place_on_earth_there_is_no_scale() -> None:
+    assert ground_step(Georeference(), Size(10, 10)) is None
+
+
 def test_masks_are_meant_by_threshold_colour_or_value() -> None:
     values = np.array([[[0, 127, 128, 255]]], np.uint8)
     colors = np.array([[[10, 200, 11]], [[20, 0, 20]], [[30, 0, 30]]], np.uint8)
@@ -120,6 +184,17 @@ def test_folders_have_a_file_for_each_image(photo: Path, tmp_path: Path) -> None
 
     assert [of.labels for of in found] == [labels, None]
     assert [of.truth for of in found] == [labels, None]
+
+
+@pytest.mark.parametrize("option", ["labels", "truth", "confidence"])
+def test_folders_without_any_file_of_an_image_are_refused(
+    option: str, photo: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "empty").mkdir()
+
+    for folder in (tmp_path / "empty", photo.parent):  # The image is not its own labels.
+        with pytest.raises(ConfigurationError, match=f"--{option}: .* no file called as photo.jpg"):
+            find_files([photo], Named(**{option: folder}))  # type: ignore[arg-type]
 
 
 def test_files_that_are_not_there_are_refused(photo: Path, tmp_path: Path) -> None:

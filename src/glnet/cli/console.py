@@ -5,7 +5,6 @@ no cursor, and in place of a bar a line now and then. A terminal that is ``dumb`
 """
 
 import json
-import re
 import sys
 import time
 from io import StringIO
@@ -18,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from glnet.evaluation import tables
-from glnet.wording import duration, in_binary_units, shortened
+from glnet.wording import UNIT, duration, in_binary_units, share_of, shortened
 
 __all__ = [
     "WIDTH",
@@ -43,17 +42,12 @@ BAR_WIDTH = 12
 TIME_WIDTH = 17
 """Of the longest usual time left, ``59 min 59 s left``."""
 
-UNIT = re.compile(r", (?:box|region|way) (\d+) of (\d+)")
-"""How phases say which of several is at hand (`glnet.inference.predicting.numbered`)."""
-
-WITHIN_A_UNIT = "global part"
-"""A short phase behind the patches of each unit: nearly all of the unit is done by then."""
-
 
 def say(text: str) -> None:
     """Print a result, for people; letters that the stream does not have become question marks."""
     encoding = _encoding()
     sys.stdout.write(text.encode(encoding, "replace").decode(encoding) + "\n")
+    sys.stdout.flush()  # A pipe or a file would keep it until the end, which may be far.
 
 
 def say_json(value: object) -> None:
@@ -216,17 +210,6 @@ class ProgressDisplay:
         """Take the bar away."""
         if self._bar is not None:
             self._bar.stop()
-
-
-def share_of(phase: str, done: int, total: int) -> float:
-    """How much of a phase is done, 0..1: of all of its boxes, regions and ways together."""
-    units = UNIT.findall(phase)
-    share = done / total if total else 0.0
-    if units and phase.startswith(WITHIN_A_UNIT):
-        share = 1.0
-    for number, count in reversed(units):
-        share = (int(number) - 1 + share) / max(1, int(count))
-    return min(1.0, share)
 
 
 def _bar() -> Progress | None:

@@ -92,8 +92,7 @@ def segment_in_view(
         complain(f"view: {address.url}")
         if options.open:
             webbrowser.open(address.url)
-        watcher = _Both(display, job)
-        batch = _segmented(job, partial(segment, watcher=watcher, audience=job), rules, quiet)
+        batch = _segmented(job, partial(segment, audience=job), rules, _Both(display, job), quiet)
         job.finishes()
         if job.is_looked_at():
             complain("view: the page stays while somebody looks at it; Ctrl-C ends it")
@@ -104,28 +103,50 @@ def segment_in_view(
 
 
 def _segmented(
-    job: "LiveJob", segment: "Segment", rules: "Rules", quiet: Callable[[], None]
+    job: "LiveJob",
+    segment: "Segment",
+    rules: "Rules",
+    watcher: "_Both",
+    quiet: Callable[[], None],
 ) -> "SegmentBatch":
-    """Segment; where the page stops it, go on once the page wants to."""
+    """Segment; where the page stops it, go on once the page wants to.
+
+    Returns:
+        Of all images, whichever side of a stop they were on.
+    """
     from glnet.viewing.live import StoppedError  # noqa: PLC0415
 
     while True:
         try:
-            return segment(rules=rules)
+            segment(rules=rules, watcher=watcher)
+            return watcher.batch()
         except StoppedError:
             quiet()
             complain("view: stopped by the page, which can go on with it; Ctrl-C ends it")
             job.stops()
             if not job.waits_for_resume():
                 raise
-            rules = replace(rules, resume=True)
+            # What else lies there is not this run's: it may be there to be replaced.
+            rules = replace(rules, resume=True, done=watcher.done())
 
 
 class _Both:
-    """Tells the terminal and the page."""
+    """Tells the terminal and the page, and keeps what has become of every image."""
 
     def __init__(self, display: "Watcher", job: "LiveJob") -> None:
         self._display, self._job = display, job
+        self._reports: list[SegmentReport] = []
+        self._failures: list[SegmentFailure] = []
+        self._passed_over: list[str] = []
+
+    def batch(self) -> "SegmentBatch":
+        from glnet.inference.report import SegmentBatch  # noqa: PLC0415 - imports much
+
+        return SegmentBatch(tuple(self._reports), tuple(self._failures), tuple(self._passed_over))
+
+    def done(self) -> frozenset[str]:
+        ended = [of.image for of in self._reports] + [of.image for of in self._failures]
+        return frozenset(ended + self._passed_over)
 
     def starts(self, image: str) -> None:
         self._job.starts(image)
@@ -140,14 +161,17 @@ class _Both:
         self._display.announces(text)
 
     def finishes(self, report: "SegmentReport") -> None:
+        self._reports.append(report)
         self._job.ends(report.image, Path(report.output))
         self._display.finishes(report)
 
     def fails(self, failure: "SegmentFailure") -> None:
+        self._failures.append(failure)
         self._job.ends(failure.image, None)
         self._job.announces(f"failed: {failure.error}")
         self._display.fails(failure)
 
     def passes_over(self, image: str) -> None:
+        self._passed_over.append(image)
         self._job.ends(image, None)
         self._display.passes_over(image)

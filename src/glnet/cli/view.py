@@ -13,6 +13,9 @@ from glnet.errors import ConfigurationError
 if TYPE_CHECKING:
     from glnet.viewing.shown_image import Grids
 
+OUR_NAMES = frozenset({"image", "labels", "truth", "confidence", "errors"})
+"""What the page calls its own layers."""
+
 FOREVER_S = 1 << 20
 """The main thread wakes up now and then: on some systems, only so does it hear Ctrl-C."""
 
@@ -81,7 +84,7 @@ def run(options: Namespace) -> int:
         labels=options.labels,
         confidence=options.confidence,
         truth=options.truth,
-        layers=tuple(_layer(text) for text in options.layer),
+        layers=_layers(options.layer),
     )
     showing = Showing(
         bands=None if options.bands is None else _bands(options.bands),
@@ -99,6 +102,17 @@ def run(options: Namespace) -> int:
         with suppress(KeyboardInterrupt):
             threading.Event().wait(FOREVER_S)
     return 0
+
+
+def _layers(texts: list[str]) -> tuple[tuple[str, str], ...]:
+    found = tuple(_layer(text) for text in texts)
+    names = [name for name, _ in found]
+    for name in names:
+        if name in OUR_NAMES or names.count(name) > 1:
+            raise ConfigurationError(
+                f"--layer: another layer is called {name} already; choose another name"
+            )
+    return found
 
 
 def _layer(text: str) -> tuple[str, str]:

@@ -170,10 +170,12 @@ def segment_files(  # noqa: PLR0913 - as `segment_file`
     predictor = Predictor(model, settings, executor=executor)
     jobs = plan_jobs(images, output, extras)
     watcher = watcher or Unwatched()
-    finished = [job for job in jobs if rules.resume and is_finished(job)]
+    done = frozenset() if rules.done is None else rules.done
+    passes_over = rules.resume and rules.done is None
+    finished = [job for job in jobs if passes_over and is_finished(job)]
     for job in finished:
         watcher.passes_over(str(job.image))
-    left = [job for job in jobs if job not in finished]
+    left = [job for job in jobs if job not in finished and str(job.image) not in done]
 
     looks_on = audience if executor is None or len(left) < 2 else None
 

@@ -32,10 +32,14 @@ class Rules:
     Attributes:
         overwrite: Whether results that are there are replaced, and an unfinished run forgotten.
         resume: Whether an unfinished run goes on.
+        done: Of a run of several images that was stopped, those that it is through with, as they
+            were named: they are left out, and no other image counts as finished for its results
+            being there. None at the beginning of a run.
     """
 
     overwrite: bool = False
     resume: bool = False
+    done: frozenset[str] | None = None
 
 
 def require_room(

@@ -55,6 +55,8 @@ def _check(path: Path, evaluation: Evaluation) -> None:
     if any(of != classes[0] for of in classes):
         raise OutputError(f"{path}: expected the same classes in all answers")
     width = len(classes[0])
+    if not width:
+        raise OutputError(f"{path}: expected at least one class in iou, got none")
     for answer, rows in evaluation.confusions.items():
         if len(rows) != width + 1 or any(len(row) != width for row in rows):
             raise OutputError(

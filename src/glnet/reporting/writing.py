@@ -33,7 +33,7 @@ def write_report(
     findings = read_folder(folder)
     path = (folder / NAME if output is None else Path(output)).absolute()
     check_destination(path, (".html", ".htm"), overwrite)
-    content = page(findings).encode()
+    content = page(findings).encode(errors="replace")
     with partial_file(path) as partial:
         try:
             partial.write_bytes(content)

@@ -124,7 +124,9 @@ class Server:
                 return {
                     **image_in_short(number, known),
                     "layers": layers_in_short(image),
-                    "survey": None if known.survey is None else survey_in_full(known.survey),
+                    "survey": None
+                    if known.survey is None
+                    else survey_in_full(known.survey, image.classes),
                     "error": known.error or next(iter(errors), None),
                     "has_changed": _has_changed(image),
                 }

@@ -4,17 +4,28 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from glnet.data.classes import ClassInfo
 from glnet.data.colors import as_hex
 from glnet.errors import OutputError
 from glnet.geometry import Size, Window
 from glnet.raster import Georeference, PixelAreas
+from glnet.raster.areas import AreaBasis
 from glnet.raster.writing.scores import SCORE_STEPS
 from glnet.vector.placement import in_degrees
 from glnet.viewing.encoding import NOTHING
 from glnet.viewing.gallery import Known
-from glnet.viewing.layers import ERROR_COLORS, MISSED, RAMP, TOO_MUCH, WRONG, as_labels, as_steps
+from glnet.viewing.layers import (
+    ERROR_COLORS,
+    MISSED,
+    RAMP,
+    TOO_MUCH,
+    WRONG,
+    as_labels,
+    as_steps,
+    class_of,
+)
 from glnet.viewing.pyramid import TILE, zooms_of
 from glnet.viewing.shown_image import ShownImage
 from glnet.viewing.survey import Survey
@@ -25,6 +36,9 @@ MOST_BOXES = 10_000
 """More than these are not drawn."""
 
 PIXEL = Size(1, 1)
+
+EARTH_RADIUS_M = 6_371_008.8
+"""The mean radius: good to half a per cent, as a scale bar needs it."""
 
 
 def image_in_short(number: int, known: Known) -> Plain:
@@ -62,7 +76,7 @@ def image_in_full(number: int, known: Known, image: ShownImage) -> Plain:
         "dtype": str(image.picture.file.dtype),
         "layers": layers_in_short(image),
         "classes": classes(image.classes),
-        "survey": None if known.survey is None else survey_in_full(known.survey),
+        "survey": None if known.survey is None else survey_in_full(known.survey, image.classes),
         "boxes": [_sides(box) for box in boxes[:MOST_BOXES]],
         "boxes_left_out": max(0, len(boxes) - MOST_BOXES),
         "grids": [
@@ -103,14 +117,11 @@ def layers_in_short(image: ShownImage) -> list[Plain]:
 
 def classes(known: Sequence[ClassInfo]) -> list[Plain]:
     """Names and colours, by label."""
-    return [
-        {"label": label, "name": info.name, "color": as_hex(info.color)}
-        for label, info in enumerate(known)
-    ]
+    return [_named(label, known) for label in range(len(known))]
 
 
-def survey_in_full(counted: Survey) -> Plain:
-    """What was counted."""
+def survey_in_full(counted: Survey, known: Sequence[ClassInfo]) -> Plain:
+    """What was counted, also of values that are beyond the known classes."""
     seen = np.flatnonzero(counted.pixels)
     total = int(counted.pixels[:NOTHING].sum())
     metres = counted.square_metres
@@ -123,6 +134,7 @@ def survey_in_full(counted: Survey) -> Plain:
         "nodata_pixels": int(counted.pixels[NOTHING]),
         "classes": {
             int(label): {
+                **_named(label, known),
                 "pixels": int(counted.pixels[label]),
                 "share": int(counted.pixels[label]) / max(1, total),
                 "square_metres": None if metres is None else float(metres[label]),
@@ -162,12 +174,36 @@ def pixel_in_full(image: ShownImage, row: int, column: int) -> Plain:
 
 
 def metres_per_pixel(image: ShownImage) -> float | None:
-    """The side of a pixel in the middle of an image; None where that is not known."""
+    """From a pixel to the next in the middle row of an image; None where that is not known."""
     if image.mpp is not None:
         return image.mpp * 1e-6
-    middle = image.size.height // 2
-    areas = PixelAreas(image.georeference, image.size).row_areas(middle, middle + 1)
-    return None if areas is None else float(math.sqrt(areas[0]))
+    return ground_step(image.georeference, image.size)
+
+
+def ground_step(place: Georeference, size: Size) -> float | None:
+    """Metres from the pixel in the middle of a raster to the next one of its row, if known."""
+    middle = size.height // 2
+    areas = PixelAreas(place, size)
+    found = areas.row_areas(middle, middle + 1)
+    if found is None or place.transform is None:
+        return None
+    if areas.basis is AreaBasis.PLANE:
+        along = place.transform
+        metres_per_unit = math.sqrt(found[0] / abs(along.determinant))
+        return float(math.hypot(along.a, along.d) * metres_per_unit)
+    row, column = size.height / 2, size.width / 2
+    try:
+        points = in_degrees(place).place(np.array([[column, row], [column + 1, row]]))
+    except OutputError:  # Beyond what the projection knows.
+        return None
+    return _great_circle(*np.radians(points))
+
+
+def _great_circle(here: NDArray[np.float64], there: NDArray[np.float64]) -> float:
+    """Metres between two longitudes and latitudes in radians, on a sphere (haversine)."""
+    across, up = np.sin((there - here) / 2)
+    share = up**2 + np.cos(here[1]) * np.cos(there[1]) * across**2
+    return float(2 * EARTH_RADIUS_M * np.arcsin(np.sqrt(share)))
 
 
 def _crs(place: Georeference) -> str | None:
@@ -196,9 +232,12 @@ def _label(value: np.uint8, known: Sequence[ClassInfo]) -> Plain:
     label = int(value)
     if label == NOTHING:
         return {"label": None, "name": "no data", "color": None}
-    if label >= len(known):
-        return {"label": label, "name": f"class {label}", "color": None}
-    return {"label": label, "name": known[label].name, "color": as_hex(known[label].color)}
+    return _named(label, known)
+
+
+def _named(label: int, known: Sequence[ClassInfo]) -> Plain:
+    info = class_of(label, known)
+    return {"label": label, "name": info.name, "color": as_hex(info.color)}
 
 
 def _share(steps: int) -> float | None:

@@ -1,5 +1,6 @@
 """Which files lie on an image: those that are named, and those that `glnet segment` puts beside."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,7 +52,7 @@ class ImageFiles:
     @property
     def name(self) -> str:
         """What the image is called: the file without its folders."""
-        return Path(self.image).name
+        return readable(Path(self.image).name)
 
 
 def find_files(images: Sequence[str | Path], named: Named) -> tuple[ImageFiles, ...]:
@@ -68,7 +69,46 @@ def find_files(images: Sequence[str | Path], named: Named) -> tuple[ImageFiles, 
     """
     if not images:
         raise ConfigurationError("expected at least one image, got none")
+    for image in images:
+        _require_name(image)
+    _require_matches(images, named)
     return tuple(_files_of(image, named, len(images)) for image in images)
+
+
+def _require_matches(images: Sequence[str | Path], named: Named) -> None:
+    """Refuse a folder that has no file for any of the images: it is not the one that was meant."""
+    layers = [(f"--layer {name}", path) for name, path in named.layers]
+    options = [
+        ("--labels", named.labels),
+        ("--confidence", named.confidence),
+        ("--truth", named.truth),
+        *layers,
+    ]
+    for option, path in options:
+        if path is None or str(path).startswith(VIRTUAL_PREFIX) or not Path(path).is_dir():
+            continue
+        if not any(_in_folder(Path(path), Path(image)) for image in images):
+            raise ConfigurationError(
+                f"{option}: {path} has no file called as {Path(images[0]).name} is, nor as any "
+                "other image; name the folder of such files, or a file"
+            )
+
+
+def readable(name: str) -> str:
+    """A file's name in letters that can be sent: what is no UTF-8 becomes question marks."""
+    return os.fsencode(name).decode(errors="replace")
+
+
+def _require_name(image: File) -> None:
+    if str(image) != readable(str(image)):
+        raise ConfigurationError(
+            f"{readable(str(image))}: the name is not in UTF-8, so that it cannot be opened; "
+            "rename the file"
+        )
+    if Path(image).is_dir():
+        raise ConfigurationError(
+            f"'{image}' is a folder; name its images, such as '{Path(image) / '*.tif'}'"
+        )
 
 
 def _files_of(file: File, named: Named, images: int) -> ImageFiles:
@@ -120,10 +160,15 @@ def _chosen(named: File | None, option: str, image: Path, images: int) -> File |
 def _in_folder(folder: Path, image: Path) -> Path | None:
     for suffix in SUFFIXES:
         found = folder / f"{image.stem}{suffix}"
-        if found.is_file():
+        if found.is_file() and not _is_same(found, image):
             return found
     found = folder / image.name
-    return found if found.is_file() else None
+    return found if found.is_file() and not _is_same(found, image) else None
+
+
+def _is_same(found: Path, image: Path) -> bool:
+    """An image lies in the folder, too: it is not its own labels."""
+    return image.is_file() and found.samefile(image)
 
 
 def _labels_beside(image: Path) -> Path | None:

@@ -2,11 +2,11 @@
 
 import secrets
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import parse_qs
 
 from starlette.datastructures import Headers
+from starlette.requests import cookie_parser
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
 Scope = MutableMapping[str, Any]
@@ -101,11 +101,9 @@ class Guard:
         kind, _, given = headers.get("authorization", "").partition(" ")
         if kind.lower() == "bearer" and self._is_token(given):
             return True
-        try:
-            found = SimpleCookie(headers.get("cookie", "")).get(self.cookie)
-        except CookieError:
-            return False
-        return found is not None and self._is_token(found.value)
+        # Cookies do not know ports: others here may have set some that are written otherwise.
+        found = cookie_parser(headers.get("cookie", "")).get(self.cookie)
+        return found is not None and self._is_token(found)
 
     def _welcome(self, scope: Scope) -> Response:
         """Take the token out of the address."""
@@ -117,7 +115,9 @@ class Guard:
             )
         # The browser keeps what stands behind the #: the view that is to be restored.
         answer = RedirectResponse("/", 303)
-        answer.set_cookie(self.cookie, self._token, httponly=True, samesite="strict")
+        # Lax, not strict: who follows a link here, as from a notebook, is sent on with it. What
+        # other pages ask for by themselves is refused above.
+        answer.set_cookie(self.cookie, self._token, httponly=True, samesite="lax")
         answer.headers["cache-control"] = "no-store"
         return answer
 

@@ -1,5 +1,6 @@
 """What lies on an image, tile by tile, in colours."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
@@ -8,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glnet.data.classes import ClassInfo
+from glnet.data.colors import default_color
 from glnet.raster import Masked
 from glnet.raster.writing.scores import SCORE_STEPS
 from glnet.viewing.encoding import NOTHING, Encoded, picture, tinted
@@ -111,7 +113,8 @@ class Layer:
                 labels, truth = (as_labels(part) for part in parts)
                 return tinted(errors(labels, truth, style.of), *_error_table())
             case LayerKind.LABELS | LayerKind.TRUTH:
-                alphas = _alphas(len(self.classes))
+                # A list of classes may be short: it is of a sample, or of somebody's names.
+                alphas = _alphas(NOTHING)
                 alphas[list(style.hidden)] = 0
                 return tinted(as_labels(parts[0]), class_colors(self.classes), alphas)
 
@@ -154,11 +157,17 @@ def errors(labels: Bytes, truth: Bytes, of: int | None) -> Bytes:
 
 
 def class_colors(classes: tuple[ClassInfo, ...]) -> Bytes:
-    """The colour of every value, (256, 3)."""
+    """The colour of every value, (256, 3); of those beyond the classes, a default one."""
     table = np.zeros((256, 3), np.uint8)
-    if classes:
-        table[: len(classes)] = [info.color for info in classes]
+    table[:NOTHING] = [class_of(value, classes).color for value in range(NOTHING)]
     return table
+
+
+def class_of(value: int, classes: Sequence[ClassInfo]) -> ClassInfo:
+    """What a value is called, also one that has no name."""
+    if value < len(classes):
+        return classes[value]
+    return ClassInfo(f"class {value}", default_color(value))
 
 
 def confidence_colors() -> Bytes:

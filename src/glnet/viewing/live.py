@@ -3,7 +3,6 @@
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from enum import StrEnum
 from pathlib import Path
 from threading import Condition
@@ -19,6 +18,7 @@ from glnet.viewing.finding import Named, find_files
 from glnet.viewing.gallery import Gallery
 from glnet.viewing.shown_image import Running
 from glnet.viewing.sources import GrowingLabels
+from glnet.wording import UNIT, share_of
 
 VIEWING_BYTES = 320 << 20
 """Host memory beside the segmentation: tiles that are kept and made, and the server's libraries.
@@ -70,12 +70,12 @@ class LiveJob(Closing):
         self._number: int | None = None
         self._phase, self._done, self._total = "starting", 0, 0
         self._began = self._phase_began = time.monotonic()
-        self._phase_done = 0
+        self._share = self._share_began = 0.0
         self._size: Size | None = None
         self._labels: GrowingLabels | None = None
+        self._shown: GrowingLabels | None = None
         self._note: str | None = None
         self._last_asked: float | None = None
-        self._files = ExitStack()
 
     @property
     def host_bytes(self) -> int:
@@ -83,14 +83,17 @@ class LiveJob(Closing):
         return VIEWING_BYTES
 
     def close(self) -> None:
-        """Give back the room of all labels that were shown. Closing twice is no error."""
-        self._files.close()
+        """Give back the room of the labels that are shown. Closing twice is no error."""
+        shown, self._labels, self._shown = self._shown, None, None
+        if shown is not None:
+            shown.close()
 
     def starts(self, image: str) -> None:
         """An image is next."""
         self._number = self._names.index(image)
         self._phase, self._done, self._total = "starting", 0, 0
         self._began = self._phase_began = time.monotonic()
+        self._share = self._share_began = 0.0
         self._note, self._size = None, None
 
     def opens(
@@ -102,13 +105,13 @@ class LiveJob(Closing):
         """The image is open, and will be labelled."""
         self._size = size
         assert self._number is not None
+        self.close()  # Of an image that was stopped.
         try:
-            self._labels = self._files.enter_context(
-                GrowingLabels("labels", size, Path(tempfile.gettempdir()))
-            )
+            self._labels = GrowingLabels("labels", size, Path(tempfile.gettempdir()))
         except OutputError as error:  # The run matters more than being looked at.
             self._note = str(error)
             return
+        self._shown = self._labels
         self._gallery.show_running(self._number, Running(self._labels, classes, grids))
 
     def advances(self, phase: str, done: int, total: int) -> None:
@@ -117,8 +120,12 @@ class LiveJob(Closing):
         Raises:
             StoppedError: If the page wants the run to stop.
         """
-        if phase != self._phase or done < self._done:
-            self._phase_began, self._phase_done = time.monotonic(), done
+        share = share_of(phase, done, total)
+        # A phase is named after the region at hand, too: all of them are one piece of work.
+        is_unit = UNIT.search(phase) is not None
+        if share < self._share or (phase != self._phase and not is_unit):
+            self._phase_began, self._share_began = time.monotonic(), share
+        self._share = share
         self._phase, self._done, self._total = phase, done, total
         if self._state is JobState.STOPPING:
             raise StoppedError
@@ -138,12 +145,12 @@ class LiveJob(Closing):
 
     def ends(self, image: str, output: Path | None) -> None:
         """An image is done, and its label map is there; or none, where it has failed."""
-        self._labels = None
         number = self._names.index(image)
         known = self._gallery.known[number]
         if output is not None:
             (known.files,) = find_files([known.files.image], Named(labels=output))
         self._gallery.show_running(number, None)
+        self.close()  # Who still reads them is told to ask anew.
 
     def stops(self) -> None:
         """It has stopped, and may be resumed."""
@@ -184,13 +191,12 @@ class LiveJob(Closing):
     def described(self) -> dict[str, object]:
         """How far it is, for JSON."""
         self._last_asked = now = time.monotonic()
-        spent, done = now - self._phase_began, self._done - self._phase_done
-        left = None
-        if done > 0 and self._state is JobState.RUNNING:
-            left = spent * (self._total - self._done) / done
-        speed = None
-        if self._size is not None and self._total and spent > 0 and done > 0:
-            speed = self._size.area / 1e6 * done / self._total / spent
+        spent, share = now - self._phase_began, self._share - self._share_began
+        left = speed = None
+        if share > 0 and self._state is JobState.RUNNING:
+            left = spent * (1 - self._share) / share
+        if self._size is not None and spent > 0 and share > 0:
+            speed = self._size.area / 1e6 * share / spent
         return {
             "state": str(self._state),
             "image": self._number,
@@ -198,6 +204,7 @@ class LiveJob(Closing):
             "phase": self._phase,
             "done": self._done,
             "total": self._total,
+            "share": self._share,
             "seconds": now - self._began,
             "seconds_left": left,
             "megapixels_per_second": speed,

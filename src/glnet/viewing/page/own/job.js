@@ -17,11 +17,10 @@ export class Job {
   draw(job) {
     by("job").hidden = !job;
     if (!job) return;
-    const share = job.total ? job.done / job.total : 0;
     const many = job.images > 1 && job.image !== null ? `image ${job.image + 1} of ${job.images}: ` : "";
     const isRunning = job.state === "running";
     by("phase").textContent = isRunning ? `${many}${job.phase}${job.total ? ` ${job.done} of ${job.total}` : ""}` : STATES[job.state];
-    by("progress").value = job.state === "finished" ? 1 : share;
+    by("progress").value = job.state === "finished" ? 1 : job.share;
     by("cancel").disabled = !isRunning;
     by("resume").disabled = job.state !== "stopped";
     const rows = [["running for", seconds(job.seconds)]];

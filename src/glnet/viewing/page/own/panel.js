@@ -70,7 +70,7 @@ export class Panel {
         ariaLabel: "Errors of", id: "of",
         onchange: (event) => this.change.of(event.target.value === "" ? null : Number(event.target.value)),
       }, made("option", { value: "", textContent: "any class" }),
-      ...layer.classes.map((of) => made("option", { value: of.label, textContent: `of ${of.name}` })));
+      ...[...layer.classes, ...this.#beyond(image)].map((of) => made("option", { value: of.label, textContent: `of ${of.name}` })));
       choose.value = view.of ?? "";
       row.append(choose);
     }
@@ -86,9 +86,14 @@ export class Panel {
     return made("li", {}, made("label", {}, box, made("span", { textContent: words })));
   }
 
+  // Values that nobody has named are counted, too.
+  #beyond(image) {
+    return Object.values(image.survey?.classes ?? {}).filter((of) => of.label >= image.classes.length);
+  }
+
   legend(image, view) {
     const counted = image.survey;
-    const rows = image.classes.map((of) => this.#class(of, view, counted?.classes[of.label], counted));
+    const rows = [...image.classes, ...this.#beyond(image)].map((of) => this.#class(of, view, counted?.classes[of.label], counted));
     by("classes").replaceChildren(...rows);
     const words = [];
     if (counted?.score != null) words.push(`mean IoU ${percent(counted.score)}, accuracy ${percent(counted.accuracy)}`);

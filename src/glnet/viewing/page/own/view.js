@@ -7,21 +7,34 @@ export function fresh() {
   };
 }
 
-const listed = (text) => (text ? text.split(",").map(decodeURIComponent) : []);
+// Names may have any letters: each is decoded once, when all is split.
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+const listed = (text) => (text ? text.split(",").map(decoded) : []);
 const numbers = (text) => listed(text).map(Number).filter((value) => Number.isInteger(value) && value >= 0);
-const number = (text) => (text === null || text === "" || !Number.isFinite(Number(text)) ? null : Number(text));
+const number = (text) => (text === undefined || text === "" || !Number.isFinite(Number(text)) ? null : Number(text));
 
 export function read(hash) {
   const view = fresh();
-  const given = new URLSearchParams(hash.replace(/^#/, ""));
+  const given = new Map(hash.replace(/^#/, "").split("&").map((part) => {
+    const [key, ...rest] = part.split("=");
+    return [key, rest.join("=")];
+  }));
   const image = number(given.get("image"));
   view.image = image !== null && Number.isInteger(image) && image >= 0 ? image : 0;
   for (const key of ["x", "y", "zoom"]) view[key] = number(given.get(key));
   if (view.zoom !== null && view.zoom <= 0) view.zoom = null;
   view.switched = listed(given.get("switched"));
   for (const pair of listed(given.get("opacity"))) {
-    const [name, value] = pair.split(":");
-    if (number(value) !== null) view.opacity[name] = Math.min(1, Math.max(0, Number(value)));
+    const at = pair.lastIndexOf(":");
+    const [name, value] = [pair.slice(0, at), pair.slice(at + 1)];
+    if (at > 0 && number(value) !== null) view.opacity[name] = Math.min(1, Math.max(0, Number(value)));
   }
   view.hidden = numbers(given.get("hide"));
   view.of = number(given.get("of"));
