@@ -46,7 +46,7 @@ def test_version_is_that_of_the_package(capsys: Captured) -> None:
         ("segment", "required: --model, --output"),
         ("segment --model m --output o", "expected an IMAGE, or --list with a file"),
         ("segment a.tif --output b.tif", "required: --model"),
-        ("segment a.tif --model m --output b.tif --ovrlay", "did you mean --overlay?"),
+        ("segment a.tif --model m --output b.tif --ovrlay", "did you mean --overlay or"),
         ("segment a.tif --model m --output b.tif --patch_batch 2", "did you mean --patch-batch?"),
         ("segment a.tif --model m --output b.tif --patch-batch=x", "--patch-batch: expected a who"),
         ("segment a.tif --model m --output b.tif --patch-batch", "--patch-batch: expected one arg"),

@@ -30,7 +30,9 @@ def printed_line(process: subprocess.Popen[str]) -> str:
 def test_the_page_is_there_until_control_c(photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # As most have it: what is printed into a pipe may wait in a buffer.
     monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
-    process = start("view", photo)
+    # Programs in the background of a shell are born deaf to it.
+    before = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    process = start("view", photo, before=before)
     try:
         url = printed_line(process)
         # Without the cookie, the page that it leads to is not answered.

@@ -66,7 +66,8 @@ def photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @contextmanager
 def viewed(*words: object) -> Iterator[Address]:
     """A command that is looked at: the address that it printed."""
-    process = start("segment", *words, "--view", before=SLOWLY)
+    # In what numbers a process of its own computes must not hang on the CPU.
+    process = start("segment", *words, "--view", "--precision", "float32", before=SLOWLY)
     try:
         yield address_of(process)
     finally:
