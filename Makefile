@@ -21,8 +21,9 @@ demo: $(READY)  ## train on drawn scenes, segment a large map, show what each br
 	$(BIN)/glnet demo --overwrite
 
 $(PAGE)/vendor/openseadragon.min.js: $(PAGE)/package-lock.json $(PAGE)/build.mjs
-	@command -v npm > /dev/null || { echo "the page of glnet view needs npm (Node.js 20)" >&2; exit 1; }
-	cd $(PAGE) && npm ci --ignore-scripts --no-audit --no-fund && npm run build
+	@if command -v npm > /dev/null; \
+	then cd $(PAGE) && npm ci --ignore-scripts --no-audit --no-fund && npm run build; \
+	else echo "no npm (Node.js 20): glnet view has no page, its tests are left out" >&2; fi
 
 page: $(PAGE)/vendor/openseadragon.min.js  ## what the page of glnet view takes from npm
 

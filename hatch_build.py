@@ -17,10 +17,14 @@ class PageHook(BuildHookInterface):  # type: ignore[type-arg]
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002
         """Build the page, or say that it is missing: all but `glnet view` works without it."""
         page = Path(self.root) / PAGE
-        if (page / "vendor" / "openseadragon.min.js").is_file():
+        built, locked = page / "vendor" / "openseadragon.min.js", page / "package-lock.json"
+        if built.is_file() and built.stat().st_mtime >= locked.stat().st_mtime:
             return
         npm = shutil.which("npm")
         steps = [] if npm is None else [[npm, *words] for words in STEPS]
         done = [subprocess.run(step, cwd=page, check=False).returncode for step in steps]
         if not done or any(done):
-            self.app.display_warning("glnet view will have no page: npm was missing or has failed")
+            self.app.display_warning(
+                "glnet view will have no page: npm (of Node.js) was missing or has failed; "
+                "with it, install again"
+            )

@@ -18,7 +18,7 @@ from glnet.cli.segment_view import _Both, _segmented
 from glnet.errors import OutputError
 from glnet.geometry import Size, Window
 from glnet.inference.report import SegmentFailure, Unwatched
-from glnet.inference.segment import segment_files
+from glnet.inference.segment import segment_file, segment_files
 from glnet.inference.settings import Settings
 from glnet.inference.starting import Rules
 from glnet.model.checkpoint import save_model
@@ -101,10 +101,12 @@ def test_strips_appear_and_the_run_is_stopped_and_resumed_to_the_same_bytes(
         page.page.goto(address.url)
         page.until("document.getElementById('phase').textContent.startsWith('writing')")
         page.page.locator("#opacity-1").fill("1")
-        page.until("document.querySelectorAll('#layers .quiet').length === 1")
+        page.page.evaluate("window.held = document.getElementById('opacity-1')")
+        page.until("document.querySelectorAll('#layers .quiet:not([hidden])').length === 1")
         page.page.wait_for_timeout(1200)
         numbers = page.text("#numbers")
         shown = page.shot
+        is_kept_in_hand = page.page.evaluate("window.held.isConnected")
         page.page.locator("#cancel").click()
         page.until("document.getElementById('phase').textContent.startsWith('stopped')")
         was_kept = (tmp_path / "watched.tif.unfinished").is_dir()
@@ -114,6 +116,7 @@ def test_strips_appear_and_the_run_is_stopped_and_resumed_to_the_same_bytes(
         page.until("document.getElementById('classes').textContent.includes(' px')")
         complaints = page.complaints
 
+    assert is_kept_in_hand
     assert "megapixels/s" in numbers
     assert "no limit given" in numbers
     assert "left of writing" in numbers
@@ -278,6 +281,27 @@ def test_after_a_stop_only_what_this_run_has_made_is_left_out(
     assert all((found / f"{name}.tif").stat().st_mtime_ns > was for name, was in old.items())
 
 
+def test_images_that_were_finished_before_are_shown_with_their_labels(
+    model: Path, photo: Path, tmp_path: Path
+) -> None:
+    settings, output = Settings(device="cpu"), tmp_path / "labels.tif"
+    segment_file(photo, output, model, settings)
+    gallery = Gallery([ImageFiles(image=photo)], Showing(), tmp_path)
+
+    with LiveJob(gallery, [str(photo)], None, lambda: None) as live:
+        told = _Both(Unwatched(), live, lambda _: output)
+        batch = _segmented(
+            live,
+            partial(segment_files, [photo], output, model, settings, audience=live),
+            Rules(resume=True),
+            told,
+            lambda: None,
+        )
+
+    assert batch.finished_before == (str(photo),)
+    assert gallery.known[0].files.labels == output
+
+
 def test_a_run_that_is_cancelled_stops_at_its_next_step(job: LiveJob) -> None:
     with client_of(job) as client:
         job.advances("patches", 1, 8)
@@ -327,7 +351,7 @@ def test_a_full_disk_ends_the_looking_on_and_not_the_run(
 def test_labels_that_find_no_room_are_not_shown(
     job: LiveJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tempfile.gettempdir", lambda: "/nowhere/at/all")
+    monkeypatch.setattr(job._gallery, "folder", Path("/nowhere/at/all"))
 
     job.opens(Size(600, 600), CLASSES, [])
     job.sees(Window(0, 0, Size(512, 512)), np.ones((512, 512), np.uint8))

@@ -111,6 +111,7 @@ def test_building_that_is_left_shows_what_there_is_and_goes_on(tmp_path: Path) -
         assert pyramid.needs_building
         pyramid.build(lambda: True)
         all_of_it = pyramid.tile(3, 0, 0)
+        assert pyramid.done == pyramid.total  # Nothing twice.
 
     assert part.valid is not None
     assert part.valid[:256].all()

@@ -90,7 +90,9 @@ def test_a_port_that_is_not_ours_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
 def test_elsewhere_it_is_called_by_its_address_alone() -> None:
     assert serving.names_of("192.0.2.1") == {"192.0.2.1"}
     assert serving.names_of("2001:db8::1") == {"[2001:db8::1]"}
+    assert serving.names_of("2001:0DB8:0:0::1") == {"[2001:db8::1]"}
     assert "localhost" in serving.names_of("127.0.0.1")
+    assert "127.0.0.2" in serving.names_of("127.0.0.2")
 
 
 def test_a_missing_library_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:

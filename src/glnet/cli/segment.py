@@ -225,7 +225,14 @@ def run(options: Namespace) -> int:
             executor=executor,
         )
         if options.view:
-            shown = Shown(images, source.bands, source.level, source.mpp, settings.host_memory)
+            shown = Shown(
+                images,
+                source.bands,
+                source.level,
+                source.mpp,
+                settings.host_memory,
+                settings.scratch,
+            )
             batch = segment_in_view(options, shown, segment, rules, display, display.close)
         else:
             batch = segment(rules=rules, watcher=display)

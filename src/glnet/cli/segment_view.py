@@ -45,6 +45,7 @@ class Shown:
         level: Of slides.
         mpp: Of slides.
         host_memory: What the run may take, in bytes.
+        scratch: Where temporary files lie; the system's folder if None.
     """
 
     images: Sequence[str | Path]
@@ -52,6 +53,7 @@ class Shown:
     level: int | None
     mpp: float | None
     host_memory: int | None
+    scratch: Path | None = None
 
 
 def segment_in_view(
@@ -84,7 +86,7 @@ def segment_in_view(
     from glnet.viewing.shown_image import Showing  # noqa: PLC0415
 
     showing = Showing(bands=shown.bands, level=shown.level, mpp=shown.mpp)
-    gallery = Gallery([ImageFiles(image=image) for image in shown.images], showing)
+    gallery = Gallery([ImageFiles(image=image) for image in shown.images], showing, shown.scratch)
     names = [str(image) for image in shown.images]
     with ExitStack() as stack:
         job = stack.enter_context(LiveJob(gallery, names, shown.host_memory, resident_host_bytes))
@@ -92,7 +94,8 @@ def segment_in_view(
         complain(f"view: {address.url}")
         if options.open:
             webbrowser.open(address.url)
-        batch = _segmented(job, partial(segment, audience=job), rules, _Both(display, job), quiet)
+        watcher = _Both(display, job, lambda image: _output_of(image, shown, options.output))
+        batch = _segmented(job, partial(segment, audience=job), rules, watcher, quiet)
         job.finishes()
         if job.is_looked_at():
             complain("view: the page stays while somebody looks at it; Ctrl-C ends it")
@@ -130,11 +133,24 @@ def _segmented(
             rules = replace(rules, resume=True, done=watcher.done())
 
 
+def _output_of(image: str, shown: Shown, output: str) -> Path | None:
+    """The label map of an image of the run."""
+    from glnet.inference.jobs import Extras, plan_jobs  # noqa: PLC0415 - imports much
+
+    jobs = plan_jobs(shown.images, output, Extras())
+    return next((job.output for job in jobs if str(job.image) == image), None)
+
+
 class _Both:
     """Tells the terminal and the page, and keeps what has become of every image."""
 
-    def __init__(self, display: "Watcher", job: "LiveJob") -> None:
-        self._display, self._job = display, job
+    def __init__(
+        self,
+        display: "Watcher",
+        job: "LiveJob",
+        output_of: Callable[[str], Path | None] = lambda _: None,
+    ) -> None:
+        self._display, self._job, self._output_of = display, job, output_of
         self._reports: list[SegmentReport] = []
         self._failures: list[SegmentFailure] = []
         self._passed_over: list[str] = []
@@ -173,5 +189,5 @@ class _Both:
 
     def passes_over(self, image: str) -> None:
         self._passed_over.append(image)
-        self._job.ends(image, None)
+        self._job.ends(image, self._output_of(image))
         self._display.passes_over(image)

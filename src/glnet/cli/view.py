@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 OUR_NAMES = frozenset({"image", "labels", "truth", "confidence", "errors"})
 """What the page calls its own layers."""
 
-FOREVER_S = 1 << 20
+A_WHILE_S = 3600
 """The main thread wakes up now and then: on some systems, only so does it hear Ctrl-C."""
 
 
@@ -100,7 +100,8 @@ def run(options: Namespace) -> int:
         if options.open:
             webbrowser.open(address.url)
         with suppress(KeyboardInterrupt):
-            threading.Event().wait(FOREVER_S)
+            while not threading.Event().wait(A_WHILE_S):
+                pass
     return 0
 
 

@@ -1,6 +1,7 @@
 """All images of a page: a few of them open, all of them looked at once in the background."""
 
 import tempfile
+import traceback
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -63,7 +64,7 @@ class Gallery(Closing):
     ) -> None:
         self.known = [Known(files) for files in images]
         self._showing = showing
-        self._folder = folder or Path(tempfile.gettempdir())
+        self.folder = folder or Path(tempfile.gettempdir())
         self._open: OrderedDict[int, ShownImage] = OrderedDict()
         self._uses: dict[int, int] = {}
         self._left: list[ShownImage] = []
@@ -150,7 +151,7 @@ class Gallery(Closing):
                 self._forget(number)
 
     def _opened(self, known: Known) -> ShownImage:
-        return ShownImage(known.files, self._showing, self._folder, known.running)
+        return ShownImage(known.files, self._showing, self.folder, known.running)
 
     def _take(self, number: int) -> ShownImage:
         with self._lock:
@@ -187,9 +188,12 @@ class Gallery(Closing):
             version = known.version
             try:
                 self._look_at(number, known)
-            except GLNetError as error:
+            except Exception as error:  # One image ends no looking at the others.
+                if not isinstance(error, GLNetError):
+                    traceback.print_exception(error)
                 if version == known.version:
-                    known.error, known.is_done = " ".join(str(error).split()), True
+                    words = " ".join(str(error).split())
+                    known.error, known.is_done = words or type(error).__name__, True
 
     def _next(self) -> int | None:
         """Which image is to be looked at; None at the end. Waits while there is none."""

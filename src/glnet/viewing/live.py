@@ -1,6 +1,5 @@
 """A segmentation that runs in this process, as the page sees it and may stop it."""
 
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from enum import StrEnum
@@ -107,7 +106,7 @@ class LiveJob(Closing):
         assert self._number is not None
         self.close()  # Of an image that was stopped.
         try:
-            self._labels = GrowingLabels("labels", size, Path(tempfile.gettempdir()))
+            self._labels = GrowingLabels("labels", size, self._gallery.folder)
         except OutputError as error:  # The run matters more than being looked at.
             self._note = str(error)
             return

@@ -34,8 +34,8 @@ def page_files(folder: Path = PAGE) -> dict[str, PageFile]:
     own, vendored = folder / "own", folder / "vendor"
     if not (vendored / VENDORED).is_file():
         raise ConfigurationError(
-            f"the page is not built: {vendored / VENDORED} is missing; in the source tree, run "
-            "make page (it needs npm)"
+            f"the page is not built: {vendored / VENDORED} is missing; install npm (of Node.js), "
+            "then install glnet again, or in the source tree run make page"
         )
     return {
         path.name: PageFile(path.read_bytes(), KINDS[path.suffix])

@@ -172,6 +172,8 @@ class Pyramid(Closing):
         return [of for of in (*self._copies, *self._made) if of.times <= shrink][-1]
 
     def _add(self, source: Raster, window: Window, store: TileStore) -> None:
+        if self._is_there(window, store):  # Made before this was left.
+            return
         with self.lock:
             found = self._fit(source, window, _smaller(window.size, STEP), STEP)
         top, left = window.row // STEP, window.column // STEP
@@ -183,6 +185,13 @@ class Pyramid(Closing):
                 tile = Masked(found.pixels[:, *place], valid)
                 store.write(*at, tile)
                 self.done += 1
+
+    def _is_there(self, window: Window, store: TileStore) -> bool:
+        """Whether the last tile that is made of a window has arrived."""
+        return store.has(
+            (window.row_stop - 1) // STEP // STORE_SIDE,
+            (window.column_stop - 1) // STEP // STORE_SIDE,
+        )
 
 
 def zooms_of(size: Size) -> int:

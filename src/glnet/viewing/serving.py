@@ -120,8 +120,9 @@ def listen(host: str, port: int) -> socket.socket:
 
 def names_of(host: str) -> frozenset[str]:
     """What those may call us who reach this address."""
-    named = f"[{host}]" if ":" in host else host
-    return OWN_NAMES if ip_address(host).is_loopback else frozenset({named})
+    address = ip_address(host)  # Browsers write the shortest form.
+    named = frozenset({f"[{address.compressed}]" if address.version == 6 else str(address)})
+    return OWN_NAMES | named if address.is_loopback else named
 
 
 def _bound(family: socket.AddressFamily, host: str, port: int) -> socket.socket:

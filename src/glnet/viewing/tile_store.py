@@ -90,6 +90,11 @@ class TileStore(Closing):
             self._places[row, column] = (self._end, len(data))
             self._end += len(data)
 
+    def has(self, row: int, column: int) -> bool:
+        """Whether a tile has arrived."""
+        with self._lock:
+            return (row, column) in self._places
+
     def read(self, window: Window) -> Pixels:
         """The pixels of a window, (bands, height, width)."""
         return self.read_masked(window).pixels

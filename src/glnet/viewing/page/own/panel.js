@@ -31,58 +31,81 @@ export function isOn(view, layer) {
 
 export const opacity = (view, layer) => view.opacity[layer.name] ?? DEFAULT_OPACITY[layer.kind];
 
+// How much of a class was found; nothing of it may have been.
+function amount(found) {
+  const size = found?.square_metres != null ? area(found.square_metres) : `${whole(found?.pixels ?? 0)} px`;
+  const score = found?.iou != null ? `, IoU ${percent(found.iou)}` : "";
+  return `${percent(found?.share ?? 0)}, ${size}${score}`;
+}
+
 export class Panel {
   constructor(change) {
     this.change = change;
   }
 
+  // Rows are made once and then only changed: what somebody holds or has focused stays.
   layers(image, view) {
-    const rows = [...image.layers].reverse().map((layer) => this.#layer(image, view, layer));
-    if (image.boxes.length || image.boxes_left_out) rows.unshift(this.#mark(view, "boxes", `boxes (${image.boxes.length})`));
-    if (image.grids.length) rows.unshift(this.#mark(view, "grid", "patch grid"));
-    by("layers").replaceChildren(...rows);
+    const { boxes, grids, boxes_left_out: leftOut } = image;
     const named = image.layers.map((layer) => layer.name);
+    const shape = JSON.stringify([image.layers.map(({ name, kind, classes }) => [name, kind, classes]), boxes.length, leftOut, grids.length, this.#beyond(image).map((of) => of.name)]);
+    if (shape !== this.layersShape) {
+      this.layersShape = shape;
+      const rows = [...image.layers].reverse().map((layer) => this.#layer(image, layer));
+      if (boxes.length || leftOut) rows.unshift(this.#mark("boxes", `boxes (${boxes.length})`));
+      if (grids.length) rows.unshift(this.#mark("grid", "patch grid"));
+      by("layers").replaceChildren(...rows);
+      for (const side of ["left", "right"]) {
+        by(side).replaceChildren(...named.map((name) => made("option", { value: name, textContent: name })));
+      }
+    }
+    for (const layer of image.layers) this.#show(view, layer);
+    for (const name of ["boxes", "grid"]) {
+      const box = by(`mark-${name}`);
+      if (box) box.checked = view.marks.includes(name);
+    }
     by("swiped").hidden = !view.swipe;
     for (const side of ["left", "right"]) {
-      const options = named.map((name) => made("option", { value: name, textContent: name }));
-      by(side).replaceChildren(...options);
       if (view.swipe) by(side).value = view.swipe[side];
     }
     const first = image.layers[0];
-    const left = image.boxes_left_out ? `${image.boxes_left_out} more boxes are not drawn. ` : "";
+    const left = leftOut ? `${leftOut} more boxes are not drawn. ` : "";
     by("notes").textContent = `${left}${image.bands} bands of ${image.dtype}${first.note ? `, ${first.note}` : ""}.`;
   }
 
-  #layer(image, view, layer) {
+  #layer(image, layer) {
     const box = made("input", {
-      type: "checkbox", checked: isOn(view, layer), id: `layer-${layer.number}`,
-      onchange: () => this.change.toggled(layer.name),
+      type: "checkbox", id: `layer-${layer.number}`, onchange: () => this.change.toggled(layer.name),
     });
-    const isSeen = isOn(view, layer) || (view.swipe && [view.swipe.left, view.swipe.right].includes(layer.name));
     const range = made("input", {
-      type: "range", min: 0, max: 1, step: 0.05, value: opacity(view, layer), disabled: !isSeen,
-      ariaLabel: `Opacity of ${layer.name}`, id: `opacity-${layer.number}`,
+      type: "range", min: 0, max: 1, step: 0.05, ariaLabel: `Opacity of ${layer.name}`, id: `opacity-${layer.number}`,
       oninput: (event) => this.change.faded(layer.name, Number(event.target.value)),
     });
     const row = made("li", {}, made("label", {}, box, made("span", { textContent: layer.name })), range);
     if (layer.kind === "errors") {
-      const choose = made("select", {
+      row.append(made("select", {
         ariaLabel: "Errors of", id: "of",
         onchange: (event) => this.change.of(event.target.value === "" ? null : Number(event.target.value)),
       }, made("option", { value: "", textContent: "any class" }),
-      ...[...layer.classes, ...this.#beyond(image)].map((of) => made("option", { value: of.label, textContent: `of ${of.name}` })));
-      choose.value = view.of ?? "";
-      row.append(choose);
+      ...[...layer.classes, ...this.#beyond(image)].map((of) => made("option", { value: of.label, textContent: `of ${of.name}` }))));
     }
-    if (layer.progress < 1) row.append(made("span", { className: "quiet", textContent: `${percent(layer.progress)} there` }));
+    row.append(made("span", { className: "quiet", id: `progress-${layer.number}` }));
     return row;
   }
 
-  #mark(view, name, words) {
-    const box = made("input", {
-      type: "checkbox", checked: view.marks.includes(name), id: `mark-${name}`,
-      onchange: () => this.change.marked(name),
-    });
+  #show(view, layer) {
+    const isSeen = isOn(view, layer) || (view.swipe && [view.swipe.left, view.swipe.right].includes(layer.name));
+    by(`layer-${layer.number}`).checked = isOn(view, layer);
+    const range = by(`opacity-${layer.number}`);
+    range.disabled = !isSeen;
+    if (Number(range.value) !== opacity(view, layer)) range.value = opacity(view, layer);
+    if (layer.kind === "errors") by("of").value = view.of ?? "";
+    const progress = by(`progress-${layer.number}`);
+    progress.hidden = layer.progress >= 1;
+    progress.textContent = progress.hidden ? "" : `${percent(layer.progress)} there`;
+  }
+
+  #mark(name, words) {
+    const box = made("input", { type: "checkbox", id: `mark-${name}`, onchange: () => this.change.marked(name) });
     return made("li", {}, made("label", {}, box, made("span", { textContent: words })));
   }
 
@@ -93,8 +116,16 @@ export class Panel {
 
   legend(image, view) {
     const counted = image.survey;
-    const rows = [...image.classes, ...this.#beyond(image)].map((of) => this.#class(of, view, counted?.classes[of.label], counted));
-    by("classes").replaceChildren(...rows);
+    const classes = [...image.classes, ...this.#beyond(image)];
+    const shape = JSON.stringify(classes.map(({ label, name, color }) => [label, name, color]));
+    if (shape !== this.classesShape) {
+      this.classesShape = shape;
+      by("classes").replaceChildren(...classes.map((of) => this.#class(of)));
+    }
+    for (const { label } of classes) {
+      by(`class-${label}`).checked = !view.hidden.includes(label);
+      by(`amount-${label}`).textContent = counted ? amount(counted.classes[label]) : "";
+    }
     const words = [];
     if (counted?.score != null) words.push(`mean IoU ${percent(counted.score)}, accuracy ${percent(counted.accuracy)}`);
     if (counted?.confidence != null) words.push(`mean confidence ${percent(counted.confidence)}`);
@@ -114,20 +145,11 @@ export class Panel {
     by("legend").hidden = !image.classes.length && by("ramp").hidden;
   }
 
-  #class(of, view, found, counted) {
-    const box = made("input", {
-      type: "checkbox", checked: !view.hidden.includes(of.label), id: `class-${of.label}`,
-      onchange: () => this.change.hidden(of.label),
-    });
-    let amount = "";
-    if (counted) {
-      const size = found?.square_metres != null ? area(found.square_metres) : `${whole(found?.pixels ?? 0)} px`;
-      amount = `${percent(found?.share ?? 0)}, ${size}`;
-      if (found?.iou != null) amount += `, IoU ${percent(found.iou)}`;
-    }
+  #class(of) {
+    const box = made("input", { type: "checkbox", id: `class-${of.label}`, onchange: () => this.change.hidden(of.label) });
     return made("li", {},
       made("label", {}, box, swatch(of.color), made("span", { textContent: of.name })),
-      made("span", { className: "amount", textContent: amount }));
+      made("span", { className: "amount", id: `amount-${of.label}` }));
   }
 
   pixel(image, answer) {
