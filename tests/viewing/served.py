@@ -8,12 +8,19 @@ from io import BytesIO
 from typing import Any, NamedTuple
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
 from glnet.viewing.gallery import Gallery
 from glnet.viewing.job import Job
+from glnet.viewing.page_files import PAGE, VENDORED
 from glnet.viewing.serving import Address, serving
+
+NEEDS_PAGE = pytest.mark.skipif(
+    not (PAGE / "vendor" / VENDORED).is_file(),
+    reason="the page is not built (make page, which needs npm)",
+)
 
 PATIENCE_S = 60
 

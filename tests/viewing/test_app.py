@@ -10,7 +10,9 @@ from glnet.viewing.layers import ERROR_COLORS, MISSED, TOO_MUCH, WRONG
 from glnet.viewing.survey import Survey
 from tests.viewing.conftest import SIZE
 from tests.viewing.drawn_files import COLORS, NAMES, Drawn
-from tests.viewing.served import PATIENCE_S, Client
+from tests.viewing.served import NEEDS_PAGE, PATIENCE_S, Client
+
+pytestmark = NEEDS_PAGE
 
 IMAGE, TRUTH, LABELS, CONFIDENCE, ERRORS = range(5)
 

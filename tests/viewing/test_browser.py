@@ -15,9 +15,9 @@ from glnet.viewing.shown_image import Showing
 from tests.inference.pictures import picture
 from tests.viewing.browser import NEEDS_BROWSER, Open, Visit, started
 from tests.viewing.drawn_files import COLORS, NAMES, Drawn, draw_files
-from tests.viewing.served import Client, served
+from tests.viewing.served import NEEDS_PAGE, Client, served
 
-pytestmark = NEEDS_BROWSER
+pytestmark = [NEEDS_BROWSER, NEEDS_PAGE]
 
 EIGHT_MEGAPIXELS = Size(2400, 3400)
 

@@ -7,7 +7,9 @@ from urllib.parse import quote
 import pytest
 
 from tests.viewing.drawn_files import Drawn
-from tests.viewing.served import Client
+from tests.viewing.served import NEEDS_PAGE, Client
+
+pytestmark = NEEDS_PAGE
 
 IMAGE = "/api/images/0"
 

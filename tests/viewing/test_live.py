@@ -33,7 +33,9 @@ from tests.cli.commands import run, start
 from tests.inference.pictures import picture
 from tests.model.tiny import CLASSES, tiny_model
 from tests.viewing.browser import NEEDS_BROWSER, Visit, started
-from tests.viewing.served import PATIENCE_S, Client, served
+from tests.viewing.served import NEEDS_PAGE, PATIENCE_S, Client, served
+
+pytestmark = NEEDS_PAGE
 
 SLOWLY = """
 import time

@@ -21,7 +21,9 @@ from glnet.viewing.shown_file import ShownFile
 from glnet.viewing.shown_image import Showing, ShownImage
 from glnet.viewing.work import MOST_WAITING, WORKERS, TileCache
 from tests.inference.pictures import picture
-from tests.viewing.served import PATIENCE_S, Client, served
+from tests.viewing.served import NEEDS_PAGE, PATIENCE_S, Client, served
+
+pytestmark = NEEDS_PAGE
 
 
 def write_photo(path: Path, seed: int = 0) -> Path:
