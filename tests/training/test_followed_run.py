@@ -46,8 +46,9 @@ def test_every_round_has_a_row(config: TrainingConfig, tmp_path: Path) -> None:
     assert set(rounds[1].losses) == {"aggregated", "local", "regularization"}
 
 
-def test_a_run_that_is_resumed_within_an_epoch_has_the_rows_of_one_that_was_not(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("last", [2, 3, 4])
+def test_a_run_that_is_resumed_has_the_rows_of_one_that_was_not(
+    last: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("glnet.training.following.follower.ROUND_STEPS", 2)
     write_scenes(tmp_path / "data", train=4)
@@ -58,8 +59,8 @@ def test_a_run_that_is_resumed_within_an_epoch_has_the_rows_of_one_that_was_not(
         run = RunConfig(device="cpu", checkpoint_minutes=0)
         return replace(with_stages(plain, "context", images=1, epochs=2), run=run, follow=follow)
 
-    def stop(*step: str | int) -> None:
-        if step[1] == 3:
+    def stop(words: str, done: int, total: int) -> None:
+        if words.startswith("context") and done == last:
             raise KeyboardInterrupt
 
     train(config("whole"))
