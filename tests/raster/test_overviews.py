@@ -1,5 +1,6 @@
 """Thumbnails of files that keep smaller copies of themselves."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
+from rasterio._env import get_gdal_config
 from rasterio.enums import Resampling
 from rasterio.shutil import copy
 
@@ -19,6 +21,7 @@ from glnet.geometry import Size, Window
 from glnet.raster import (
     ArrayRaster,
     ForgivingRaster,
+    LabelWriter,
     Masked,
     RasterPart,
     TissueRaster,
@@ -28,7 +31,7 @@ from glnet.raster import (
     open_raster,
     shrunk,
 )
-from glnet.raster.gdal import gdal_settings
+from glnet.raster.gdal import gdal_settings, small_cache
 from glnet.raster.overviews import part_of_overview
 from tests.raster.raster_files import damage_block, noise, smooth_colours, write_tiff
 
@@ -288,3 +291,16 @@ def test_files_without_overviews_have_none(tmp_path: Path) -> None:
     with open_raster(path) as raster:
         assert raster.overviews == []
         assert shrunk(raster, SMALL).overview is None
+
+
+def test_making_overviews_leaves_the_cache_as_large_as_it_was(tmp_path: Path) -> None:
+    before = get_gdal_config("GDAL_CACHEMAX")
+
+    with LabelWriter(tmp_path / "labels.tif", Size(600, 1100)) as writer:
+        writer.write(np.zeros((600, 1100), np.uint8))
+
+    assert get_gdal_config("GDAL_CACHEMAX") == before
+    with suppress(KeyError), small_cache(1 << 20):
+        assert get_gdal_config("GDAL_CACHEMAX") == 1 << 20
+        raise KeyError
+    assert get_gdal_config("GDAL_CACHEMAX") == before

@@ -59,7 +59,7 @@ def test_a_run_that_is_resumed_has_the_rows_of_one_that_was_not(
         run = RunConfig(device="cpu", checkpoint_minutes=0)
         return replace(with_stages(plain, "context", images=1, epochs=2), run=run, follow=follow)
 
-    def stop(words: str, done: int, total: int) -> None:
+    def stop(words: str, done: int, _: int) -> None:
         if words.startswith("context") and done == last:
             raise KeyboardInterrupt
 

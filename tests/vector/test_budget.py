@@ -8,7 +8,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from glnet.vector.components import ComponentFinder
+from glnet.geometry import Size
+from glnet.vector import PolygonWriter
+from glnet.vector.components import ComponentFinder, Components, in_parts, together
+from glnet.vector.features import Features, features_of
+from glnet.vector.placement import Placement
 from glnet.vector.waiting import WaitingCorners
 
 WIDTH, ROWS = 200, 20
@@ -61,3 +65,47 @@ def test_a_scratch_file_that_is_cut_short_is_told(tmp_path: Path) -> None:
 
         with pytest.raises(OSError, match="cut short"):
             finder.finish()
+
+
+def test_what_ends_at_once_is_parted(tmp_path: Path) -> None:
+    labels = np.zeros((4, 3 * WIDTH), np.uint8)
+    labels[:3, 1::3] = labels[1, ::3] = 1  # Many side by side that end in the same row.
+    with WaitingCorners(tmp_path, 1 << 20) as waiting:
+        whole = ComponentFinder(labels.shape[1], 0, waiting).add(labels)
+
+    parts = list(in_parts(whole, 100))
+
+    largest = int(np.bincount(whole.corners.owners).max())
+    assert len(parts) > len(whole.corners.places) // (100 + largest)
+    assert all(len(of.corners.places) < 100 + largest for of in parts)
+    found = together(parts)
+    ours, expected = (
+        sorted(zip(of.owners.tolist(), of.places.tolist(), strict=True))
+        for of in (found.corners, whole.corners)
+    )
+    assert ours == expected
+    assert np.array_equal(found.classes, whole.classes)
+    assert np.array_equal(found.areas, whole.areas)
+
+
+def test_polygons_that_end_at_once_are_drawn_some_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[int] = []
+
+    def counting(
+        components: Components, stride: int, placement: Placement, simplify: float | None
+    ) -> Features:
+        drawn.append(len(components.corners.places))
+        return features_of(components, stride, placement, simplify)
+
+    monkeypatch.setattr("glnet.vector.features.features_of", counting)
+    monkeypatch.setattr("glnet.vector.writer.CORNERS_AT_ONCE", 1000)
+    labels = np.zeros((20, 2000), np.uint8)
+    labels[:19, ::2] = 1  # 1000 of four corners each end in one row.
+
+    with PolygonWriter(tmp_path / "bars.geojson", Size(20, 2000), nodata=0) as writer:
+        writer.write(labels)
+
+    assert sum(drawn) == 4 * 1000
+    assert max(drawn) <= 1000 + 4

@@ -9,11 +9,13 @@ from glnet.geometry import strips
 from glnet.inference.answering import NODATA_LABEL, Answered
 from glnet.inference.jobs import Job
 from glnet.inference.machine import give_back_memory
-from glnet.inference.prediction import strip_height
 from glnet.inference.settings import Progress
 from glnet.inference.source import Opened
 from glnet.raster import CONFIDENCE, LabelWriter, Palette, Raster, ScoreWriter, open_raster
 from glnet.vector import Flavor, PolygonWriter
+
+POLYGON_STRIP_BYTES = 1 << 21
+"""Labels that are read at once for polygons; GDAL's cache holds the tiles that they lie in."""
 
 
 def opened_writers(
@@ -91,7 +93,7 @@ def polygon_writer(
 def write_polygons(writer: PolygonWriter, labels: Path, progress: Progress) -> None:
     """From the finished label map, as polygons grow row by row and labels came in tiles."""
     with open_raster(labels, Palette.KEEP) as raster, writer:
-        for strip in strips(raster.size, strip_height(raster.size)):
+        for strip in strips(raster.size, max(1, POLYGON_STRIP_BYTES // raster.size.width)):
             writer.write(raster.read(strip)[0])
             give_back_memory()
             progress("polygons", strip.row_stop, raster.size.height)

@@ -20,6 +20,7 @@ from glnet.inference.journal import unfinished_beside
 from glnet.inference.machine import (
     explained_memory,
     forget_peak_device_bytes,
+    give_back_memory,
     large_blocks_apart,
     peak_device_bytes,
     peak_host_bytes,
@@ -209,6 +210,8 @@ class _Scene:
             tiles = sum(1 for _ in blocks(raster.size, LABEL_TILE))
             with closing(self._answers(prediction)) as answers:
                 for number, found in enumerate(answers, start=1):
+                    if found.window.column == 0:  # Once per row of tiles.
+                        give_back_memory()
                     write(found)
                     tally.add(found.window, found.labels)
                     progress("writing", number, tiles)

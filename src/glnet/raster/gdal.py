@@ -9,6 +9,7 @@ from pathlib import Path
 from threading import RLock
 
 import rasterio
+from rasterio._env import get_gdal_config, set_gdal_config
 from rasterio._err import CPLE_BaseError
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader
@@ -49,6 +50,21 @@ done inside.) Whoever sets ``GDAL_CACHEMAX`` decides instead.
 
 # A number under 100000 would be megabytes.
 os.environ.setdefault(CACHE_SETTING, str(CACHE_BYTES))
+
+
+_cache = RLock()
+
+
+@contextmanager
+def small_cache(size: int) -> Iterator[None]:
+    """Have GDAL keep fewer bytes of blocks, for what passes over a file once."""
+    with _cache:
+        before = get_gdal_config(CACHE_SETTING)
+        set_gdal_config(CACHE_SETTING, size)
+        try:
+            yield
+        finally:  # As an option of ``rasterio.Env``, it would stay.
+            set_gdal_config(CACHE_SETTING, before)
 
 
 # Python's list of warning filters is one for all threads: only one may change it at a time.

@@ -1,5 +1,6 @@
 """From rows of labels to components that have ended, each with all its corners."""
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -84,3 +85,22 @@ def together(parts: list[Components]) -> Components:
         np.concatenate([of.classes for of in parts]),
         np.concatenate([of.areas for of in parts]),
     )
+
+
+def in_parts(whole: Components, corners: int) -> Iterator[Components]:
+    """The same components, some at a time.
+
+    Args:
+        whole: What is parted; components stay in their order.
+        corners: How many a part has, about: none is parted from its own, so that a part has up to
+            that many more than its last component.
+    """
+    counts = np.bincount(whole.corners.owners, minlength=len(whole.classes))
+    part_of = (np.cumsum(counts) - 1) // corners
+    for part in np.unique(part_of):
+        is_in = part_of == part
+        number = np.cumsum(is_in) - 1
+        found = whole.corners.only(is_in[whole.corners.owners])
+        yield Components(
+            Corners(found.places, number[found.owners]), whole.classes[is_in], whole.areas[is_in]
+        )

@@ -18,7 +18,7 @@ from glnet.raster.protocol import Georeference
 from glnet.raster.writing.labels import check_labels
 from glnet.raster.writing.output import check_destination, publish, write_error
 from glnet.vector.attributes import Flavor, Legend
-from glnet.vector.components import ComponentFinder, Components, together
+from glnet.vector.components import ComponentFinder, Components, in_parts, together
 from glnet.vector.placement import Placement, in_degrees, in_map, in_pixels
 from glnet.vector.waiting import WaitingCorners
 
@@ -32,7 +32,8 @@ PIXELS_AT_ONCE = 1 << 18
 """Labels that are looked at together, or one row; more gained no time."""
 
 CORNERS_AT_ONCE = 1 << 16
-"""Components that have ended are written once they have so many corners together."""
+"""Components that have ended are written once they have so many corners together, and about so many
+at once."""
 
 CORNERS_IN_MEMORY = 1 << 16
 """Corners of components that have not ended which wait in memory; or 4 per pixel of width."""
@@ -207,7 +208,9 @@ class PolygonWriter:
         assert self._file is not None
         ended, self._ended = together(self._ended), []
         stride = self._size.width + 1
-        self._file.append(features_of(ended, stride, self._placement, self._simplify))
+        # A row may end many large ones: as polygons, they take over ten times the memory.
+        for part in in_parts(ended, CORNERS_AT_ONCE):
+            self._file.append(features_of(part, stride, self._placement, self._simplify))
 
     def _create(self) -> FeatureFile:
         from glnet.vector.geojson import GeoJsonFile  # noqa: PLC0415 - needs the extra
