@@ -12,7 +12,7 @@ from glnet.inference.regions import RegionRule, regions_of
 from glnet.inference.settings import Settings
 from glnet.inference.streaming import predict
 from glnet.model.answers import Answer
-from glnet.model.config import TrainingExtent
+from glnet.model.config import CoarseToFine, TrainingExtent
 from glnet.raster import ArrayRaster
 from tests.inference.pictures import picture
 from tests.model.tiny import ALL_ANSWERS, tiny_model
@@ -42,6 +42,18 @@ def test_regions_follow_from_the_training_and_from_what_is_asked(
 
     assert len(found.grid) == number
     assert found.why.startswith(why)
+
+
+@pytest.mark.parametrize(
+    ("rule", "is_one"),
+    [(RegionRule(), True), (RegionRule("region"), False), (RegionRule(side=300), False)],
+)
+def test_a_box_of_any_size_is_a_whole_image_unless_regions_are_wanted(
+    rule: RegionRule, is_one: bool
+) -> None:
+    config = tiny_model(training_extent=EXTENT, coarse_to_fine=CoarseToFine()).config
+
+    assert (len(regions_of(Size(2000, 600), config, rule).grid) == 1) == is_one
 
 
 @given(st.integers(1, 5000), st.integers(1, 5000))

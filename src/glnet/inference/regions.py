@@ -18,7 +18,9 @@ Context = Literal["auto", "whole", "region"]
 
 - whole: the raster, whatever its size (the paper);
 - region: parts of it, as large as the images of the training;
-- auto: regions where a side is beyond `MOST_BEYOND_TRAINING` times that of the training's images.
+- auto: regions where a side is beyond `MOST_BEYOND_TRAINING` times that of the training's images;
+  never for coarse-to-fine models, which have seen boxes of all sizes, each a whole image (section
+  3.3).
 """
 
 MOST_BEYOND_TRAINING = 2
@@ -84,6 +86,8 @@ def regions_of(raster: Size, config: ModelConfig, rule: RegionRule) -> Regions:
     wanted = _region_size(config, rule)
     if rule.context == "whole":
         return Regions(_one(raster), "whole image, as asked for")
+    if rule == RegionRule() and config.coarse_to_fine is not None:
+        return Regions(_one(raster), "whole image, as coarse-to-fine models see a box of any size")
     if wanted is None:
         if rule.context == "region":
             raise ConfigurationError(
