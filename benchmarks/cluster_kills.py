@@ -28,7 +28,7 @@ import torch
 
 from benchmarks.any_size import CLASSES, draw_scene
 from benchmarks.common import ROOT, heading, natural, paragraph, table, write_result
-from glnet.cluster.ray_engine import _imported
+from glnet.cluster.ray_cluster import imported
 from glnet.model.checkpoint import Model, new_model, save_model
 from glnet.model.config import Architecture, Framing, ModelConfig
 
@@ -77,7 +77,7 @@ def model() -> Model:
 @contextmanager
 def _cluster() -> Iterator[Any]:
     """A head without room for workers, and nodes that have some."""
-    _imported()
+    imported()
     from ray.cluster_utils import Cluster  # noqa: PLC0415 - an extra
 
     cluster = Cluster(

@@ -28,7 +28,7 @@ from glnet.cluster.connecting import on_ray
 from glnet.cluster.executor import ClusterExecutor
 from glnet.cluster.pieces import bytes_of
 from glnet.cluster.pool import Pool
-from glnet.cluster.ray_engine import _imported
+from glnet.cluster.ray_cluster import imported
 from glnet.data import ClassInfo
 from glnet.geometry import Size
 from glnet.inference.groups import groups_of
@@ -69,7 +69,7 @@ def main() -> None:
     os.environ[MARK] = str(os.getpid())
     # Else other work on the machine goes before workers.
     os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 - so Ray spells it
-    ray, half = _imported(), options.side // 2
+    ray, half = imported(), options.side // 2
     ray.init(num_cpus=2 * sum(WORKERS), include_dashboard=False, log_to_driver=False)
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)

@@ -109,7 +109,7 @@ def test_only_the_cluster_asks_for_ray(path: Path) -> None:
     anywhere = {name.split(".")[0] for name in _imports(path)}
 
     assert "ray" not in {name.split(".")[0] for name in at_the_top}
-    assert "ray" not in anywhere or path.name == "ray_engine.py"
+    assert "ray" not in anywhere or path.name == "ray_cluster.py"
 
 
 def test_importing_the_network_needs_no_training_library() -> None:

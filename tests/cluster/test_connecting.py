@@ -11,10 +11,10 @@ from types import SimpleNamespace
 import pytest
 
 from glnet.cli.cluster import effort_lines
-from glnet.cluster import ray_engine
+from glnet.cluster import ray_cluster, ray_engine
 from glnet.cluster.connecting import on_ray
 from glnet.cluster.pool import Effort
-from glnet.cluster.ray_engine import Places
+from glnet.cluster.ray_cluster import Places
 from glnet.errors import ClusterError, ConfigurationError
 from tests.cli.commands import only_line, run
 
@@ -30,7 +30,7 @@ def test_impossible_workers_are_refused() -> None:
 
 
 def test_without_ray_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ray_engine, "find_spec", lambda _: None)
+    monkeypatch.setattr(ray_cluster, "find_spec", lambda _: None)
 
     with pytest.raises(ClusterError, match=r"pip install 'glnet\[ray\]'"):
         on_ray("local")
@@ -121,7 +121,7 @@ class _Cluster:
 
 
 def _room(monkeypatch: pytest.MonkeyPatch, places: Places, *nodes: Mapping[str, float]) -> int:
-    monkeypatch.setattr(ray_engine, "_imported", lambda: _Cluster(*nodes))
+    monkeypatch.setattr(ray_engine, "imported", lambda: _Cluster(*nodes))
     return ray_engine.RayEngine("auto", places)._number
 
 
@@ -144,7 +144,7 @@ def test_what_others_use_is_no_room_unless_it_is_asked_for(
     monkeypatch.setattr(ray_engine, "SETTLING_S", 0.0)
 
     def number(busy: float, workers: int | None = None) -> int:
-        monkeypatch.setattr(ray_engine, "_imported", lambda: _Cluster({"CPU": 8}, busy=busy))
+        monkeypatch.setattr(ray_engine, "imported", lambda: _Cluster({"CPU": 8}, busy=busy))
         return ray_engine.RayEngine("auto", Places(workers=workers))._number
 
     assert number(busy=5) == 3
@@ -153,7 +153,7 @@ def test_what_others_use_is_no_room_unless_it_is_asked_for(
 
 
 def test_who_waits_for_workers_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ray_engine, "_imported", lambda: _Cluster({"CPU": 3}))
+    monkeypatch.setattr(ray_engine, "imported", lambda: _Cluster({"CPU": 3}))
     told: list[str] = []
 
     ray_engine.RayEngine("auto", Places(), told.append)._wait(["a", "b", "c"])
@@ -164,8 +164,8 @@ def test_who_waits_for_workers_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_cluster_without_room_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     cluster = _Cluster({"CPU": 2})
     cluster.shutdown()
-    monkeypatch.setattr(ray_engine, "_imported", lambda: cluster)
-    monkeypatch.setattr(ray_engine, "_connect", lambda ray, *_: ray.init())
+    monkeypatch.setattr(ray_engine, "imported", lambda: cluster)
+    monkeypatch.setattr(ray_engine, "connect", lambda ray, *_: ray.init())
 
     with pytest.raises(ClusterError, match="room for 2 workers"):
         ray_engine.RayEngine("auto", Places(workers=3))
@@ -176,7 +176,7 @@ def test_a_cluster_without_room_is_left(monkeypatch: pytest.MonkeyPatch) -> None
 def test_another_address_than_that_of_the_joined_cluster_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(ray_engine, "_imported", lambda: _Cluster({"CPU": 2}))
+    monkeypatch.setattr(ray_engine, "imported", lambda: _Cluster({"CPU": 2}))
 
     for other in ("10.0.0.2:6379", "10.0.0.1:6380", "127.0.0.1:1", "ray://10.0.0.1:6379"):
         with pytest.raises(ClusterError, match=rf"joined .* 10.0.0.1:6379, and {other} was asked"):
@@ -203,7 +203,7 @@ class _Ray:
 
 
 def _connected(ray: _Ray, address: str) -> list[object]:
-    ray_engine._connect(ray, address, Places())  # type: ignore[arg-type]
+    ray_cluster.connect(ray, address, Places())  # type: ignore[arg-type]
     return ray.addresses
 
 

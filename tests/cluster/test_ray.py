@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from glnet.cluster import ray_engine
+from glnet.cluster import ray_cluster
 from glnet.cluster.connecting import on_ray
 from glnet.inference import groups
 from glnet.inference.segment import segment_file
@@ -27,7 +27,7 @@ LEAST_STORE = 80 << 20
 @pytest.fixture
 def address() -> Iterator[str]:
     """A cluster of two nodes, with room for one worker each."""
-    ray_engine._imported()
+    ray_cluster.imported()
     cluster_utils = pytest.importorskip("ray.cluster_utils")
     node = {"num_cpus": 1, "object_store_memory": LEAST_STORE}
     cluster = cluster_utils.Cluster(

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 
 from glnet.cluster.executor import ClusterExecutor
-from glnet.cluster.ray_engine import Places, RayEngine
+from glnet.cluster.ray_cluster import Places
+from glnet.cluster.ray_engine import RayEngine
 
 
 def on_ray(

@@ -1,29 +1,26 @@
-"""Workers as Ray's actors; the only module that knows of Ray, which it imports when it is used."""
+"""Workers as Ray's actors."""
 
-import logging
-import os
-import socket
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from functools import partial
-from importlib.util import find_spec
 from types import ModuleType
 from typing import Protocol
 
 from glnet.cluster.pieces import Array, Blank, Failure, Method, Ready, Scene
 from glnet.cluster.pool import LONGEST_WITHOUT_S, MOST_TRIES, TICK_S, Hand, LostError
+from glnet.cluster.ray_cluster import (
+    LOCAL,
+    Places,
+    are_same,
+    connect,
+    explained,
+    imported,
+    workers_on,
+)
 from glnet.cluster.worker import Worker
-from glnet.errors import ClusterError, ConfigurationError
+from glnet.errors import ClusterError
 from glnet.inference.settings import Settings
 from glnet.model.checkpoint import Model
-
-LOCAL = "local"
-"""The address of a cluster that is started on this machine, and ends with the command."""
-
-SECONDS_TO_ANSWER = 10.0
-"""So long the address of a cluster may take to let somebody in."""
 
 PAUSE_S = 1.0
 """So long a worker that could not load the model is left alone."""
@@ -34,43 +31,8 @@ SETTLING_S = 3.0
 PATIENCE_S = 10.0
 """When it is first told that workers are waited for; then ever more rarely."""
 
-GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
-"""How HTTP/2, which Ray speaks, begins (RFC 9113, 3.4), with empty settings."""
-
-SETTINGS = 4
-"""The kind of what is answered to it; it follows a length of three bytes."""
-
 STORE_SHARE = 0.9
 """Of an object store, the part that may be filled."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Places:
-    """Which workers are wanted.
-
-    Attributes:
-        workers: How many; by default as many as the cluster has room for.
-        threads: With how many each computes, and how many CPUs it takes.
-        gpus: Which part of a GPU each takes; 0 computes on the CPU.
-
-    Raises:
-        ConfigurationError: If a number is too low.
-    """
-
-    workers: int | None = None
-    threads: int = 1
-    gpus: float = 0.0
-
-    def __post_init__(self) -> None:
-        if self.workers is not None and self.workers < 1:
-            raise ConfigurationError(f"at least 1 worker is needed, got {self.workers} (--workers)")
-        if self.threads < 1:
-            raise ConfigurationError(f"a worker needs at least 1 thread, got {self.threads}")
-        if self.gpus < 0 or (self.gpus > 1 and self.gpus != int(self.gpus)):
-            raise ConfigurationError(
-                "a worker takes a part of one GPU or several whole ones, such as 0.5 or 1, got "
-                f"{self.gpus:g} (--gpus-per-worker)"
-            )
 
 
 class RayEngine:
@@ -90,14 +52,14 @@ class RayEngine:
     def __init__(
         self, address: str, places: Places, tell: Callable[[str], None] = lambda _: None
     ) -> None:
-        self._ray = _imported()
+        self._ray = imported()
         self._places = places
         self._tell = tell
         self._actors: Sequence[_Handle] = []
         self._workers: list[_Actor] = []
         self._owns = not self._ray.is_initialized()
         if self._owns:
-            _connect(self._ray, address, places)
+            connect(self._ray, address, places)
         try:
             self._require_same(address)
             self._number = self._fitting()
@@ -123,7 +85,7 @@ class RayEngine:
             GLNetError: If one of them cannot load the model.
         """
         ray = self._ray
-        with _explained(ray):
+        with explained(ray):
             if not self._actors:
                 self._actors = self._begun()
             given = ray.put(model)
@@ -183,7 +145,7 @@ class RayEngine:
             ClusterError: If there is no room for one, or for as many as are wanted.
         """
         nodes = [of["Resources"] for of in self._ray.nodes() if of["Alive"]]
-        room = sum(_room(of, self._places) for of in nodes)
+        room = sum(workers_on(of, self._places) for of in nodes)
         wanted = self._places.workers
         if room < (wanted or 1):
             what = f"{self._places.threads} CPUs" if self._places.threads > 1 else "1 CPU"
@@ -198,7 +160,7 @@ class RayEngine:
         """How many workers others leave room for; at least one, which waits for it."""
         until = time.monotonic() + SETTLING_S
         while True:
-            free = min(room, _room(self._ray.available_resources(), self._places))
+            free = min(room, workers_on(self._ray.available_resources(), self._places))
             if free == room or time.monotonic() > until:
                 return max(1, free)
             time.sleep(TICK_S)
@@ -212,7 +174,7 @@ class RayEngine:
         if self._owns or address in {"auto", LOCAL}:
             return
         joined = self._ray.get_runtime_context().gcs_address
-        if not _are_same(address, joined):
+        if not are_same(address, joined):
             raise ClusterError(
                 f"this process has joined the Ray cluster at {joined}, and {address} was asked "
                 "for; leave it first (ray.shutdown())"
@@ -335,136 +297,3 @@ def _pause(seconds: float, is_over: Callable[[], bool]) -> None:
     until = time.monotonic() + seconds
     while time.monotonic() < until and not is_over():
         time.sleep(TICK_S)
-
-
-def _imported() -> ModuleType:
-    if find_spec("ray") is None:
-        raise ClusterError("this needs Ray; install it with: pip install 'glnet[ray]'")
-    # Before it is imported, as it reads them then.
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    import ray  # noqa: PLC0415 - an extra
-    import ray.exceptions  # noqa: PLC0415
-
-    _silence(ray)
-    return ray
-
-
-def _silence(ray: ModuleType) -> None:
-    """Keep Ray from printing of lost workers onto stdout, where results go; no setting does.
-
-    The pool tells of them, on stderr.
-    """
-    inside = getattr(ray, "_private", None)
-    of_driver = getattr(inside, "worker", None)
-    if of_driver is not None and hasattr(of_driver, "print_to_stdstream"):
-        of_driver.print_to_stdstream = _say_nothing
-
-
-def _say_nothing(*_: object, **__: object) -> None:
-    """Nothing."""
-
-
-def _connect(ray: ModuleType, address: str, places: Places) -> None:
-    """Join a cluster, or start one.
-
-    Raises:
-        ClusterError: If there is none at the address, or it has another Python or Ray.
-    """
-    if address == "auto":
-        address = os.environ.get("RAY_ADDRESS") or address
-    if "://" in address:
-        raise ClusterError(
-            f"expected the address of a Ray cluster such as 10.0.0.1:6379, got {address}; run this "
-            "on one of the cluster's machines"
-        )
-    if address not in {"auto", LOCAL}:
-        _require_answer(address)
-    quiet: dict[str, object] = {
-        "include_dashboard": False,
-        "log_to_driver": False,
-        "logging_level": logging.ERROR,
-    }
-    with _explained(ray):
-        if address == LOCAL:
-            _start_local(ray, places, quiet)
-            return
-        try:
-            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-        except ConnectionError as error:
-            if address != "auto":
-                raise ClusterError(
-                    f"no Ray cluster answers at {address}; start one with: ray start --head"
-                ) from error
-            _start_local(ray, places, quiet)
-
-
-def _are_same(one: str, other: str) -> bool:
-    """Whether two addresses are of one place, as far as names tell."""
-    if "://" in one or one.rpartition(":")[2] != other.rpartition(":")[2]:
-        return False
-    try:
-        hosts = [socket.gethostbyname(of.rpartition(":")[0]) for of in (one, other)]
-    except OSError:
-        return False
-    return hosts[0] == hosts[1] or hosts[0].startswith("127.")
-
-
-def _start_local(ray: ModuleType, places: Places, quiet: dict[str, object]) -> None:
-    cpus = None if places.workers is None else places.workers * places.threads
-    ray.init(address=LOCAL, num_cpus=cpus, **quiet)
-
-
-def _require_answer(address: str) -> None:
-    """Ask at the door first: Ray would try for long, and then end the process.
-
-    Raises:
-        ClusterError: If nobody answers there, or somebody who is no Ray head.
-    """
-    host, _, port = address.rpartition(":")
-    try:
-        with socket.create_connection((host, int(port)), SECONDS_TO_ANSWER) as door:
-            if "RAY_USE_TLS" not in os.environ:
-                _require_greeting(door)
-    except (OSError, ValueError) as error:
-        raise ClusterError(
-            f"no Ray cluster answers at {address} ({error}); name the host and port that ray start "
-            "--head has printed, or auto"
-        ) from error
-
-
-def _require_greeting(door: socket.socket) -> None:
-    """Hear whether it may be Ray that has opened.
-
-    Raises:
-        OSError: If not.
-    """
-    door.sendall(GREETING)
-    with door.makefile("rb") as heard:
-        answer = heard.read(9)
-    if answer[3:4] != bytes([SETTINGS]):
-        raise ConnectionError("something else than a Ray head is there")
-
-
-@contextmanager
-def _explained(ray: ModuleType) -> Iterator[None]:
-    """Say in a line what Ray says in many.
-
-    Raises:
-        ClusterError: If it says something.
-    """
-    try:
-        yield
-    except (ray.exceptions.RayError, RuntimeError, ConnectionError) as error:
-        if isinstance(error, ClusterError):
-            raise
-        words = " ".join(str(error).split())
-        raise ClusterError(f"the Ray cluster cannot be used: {words}") from error
-
-
-def _room(resources: dict[str, float], places: Places) -> int:
-    """How many workers have room on a node."""
-    room = int(resources.get("CPU", 0) // places.threads)
-    if not places.gpus:
-        return room
-    return min(room, int(resources.get("GPU", 0) / places.gpus + 1e-6))
