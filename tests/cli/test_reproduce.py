@@ -49,6 +49,9 @@ def test_a_table_is_made_and_its_trainings_serve_a_figure(
 
     out, err = capfd.readouterr()
     assert str(tmp_path / "table6" / "table.md") in out
+    assert "Table 6" in out
+    assert "paper's" in out
+    assert max(map(len, out.splitlines())) <= max(80, len(str(tmp_path)) + 24)
     # The figure shows what the table trained.
     assert err.count("training") == 4
     rows = _rows(tmp_path / "table6")

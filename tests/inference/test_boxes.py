@@ -5,12 +5,15 @@ from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from glnet.errors import ConfigurationError
 from glnet.geometry import Size, Window
 from glnet.inference.boxes import Mask, boxes_of
+from glnet.inference.coarse import foreground_of
 from glnet.model.config import CoarseToFine
 
 ONE, EACH = CoarseToFine(), CoarseToFine(boxes="each")
@@ -142,3 +145,23 @@ def test_a_raster_smaller_than_a_patch_is_the_box() -> None:
     boxes = boxes_of(mask, Size(30, 400), ONE, Size(64, 64))
 
     assert [(of.row, of.size) for of in boxes] == [(0, Size(30, 64))]
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(0.05, 0.95), st.floats(0.05, 0.95))
+def test_foreground_is_what_is_probable_enough(seed: int, one: float, other: float) -> None:
+    low, high = sorted((one, other))
+    logits = torch.randn(1, 2, 5, 7, generator=torch.Generator().manual_seed(seed))
+    size = Size(5, 7)
+
+    probable = logits.softmax(dim=1)[0, 1].numpy()
+    loose, strict = (foreground_of(logits, size, of)[0] for of in (low, high))
+
+    assert np.array_equal(foreground_of(logits, size, 0.5)[0], logits[0].argmax(0).numpy() > 0)
+    assert not (strict & ~loose).any()
+    assert np.array_equal(loose, probable > low) or np.isclose(probable, low).any()
+
+
+@pytest.mark.parametrize("threshold", [0.0, 1.0, -0.1, math.nan])
+def test_a_threshold_is_between_0_and_1(threshold: float) -> None:
+    with pytest.raises(ConfigurationError, match=r"coarse_to_fine.threshold must be between"):
+        CoarseToFine(threshold=threshold)

@@ -102,7 +102,8 @@ def test_options_alone_are_a_configuration() -> None:
         ("stages: {locl: {epochs: 1}}", "unknown key stages.locl; known here: coarse, context,"),
         (
             "coarse_to_fine: {boxs: each}",
-            "unknown key coarse_to_fine.boxs; known here: boxes, jitter, margin, ratio, truth",
+            "unknown key coarse_to_fine.boxs; known here: boxes, jitter, margin, ratio, threshold, "
+            "truth",
         ),
     ],
 )
@@ -134,7 +135,7 @@ def test_unknown_options_list_the_known_ones(tmp_path: Path, option: str) -> Non
         ("stages: {local: 3}", "stages: local holds keys (epochs, images, learning_rate,"),
         (
             "coarse_to_fine: true",
-            "coarse_to_fine holds keys (boxes, jitter, margin, ratio, truth)",
+            "coarse_to_fine holds keys (boxes, jitter, margin, ratio, threshold, truth)",
         ),
         ("coarse_to_fine: {boxes: all}", "expected one of 'one', 'each', got all"),
         ("coarse_to_fine: {ratio: null}", "coarse_to_fine.ratio: expected a value such as 1.0"),

@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Literal, cast, get_args
 from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import PositiveInt
 
-from glnet.cli.console import ProgressDisplay, complain, say
+from glnet.cli.console import ProgressDisplay, complain, drawn, say
 from glnet.cli.datasets import add_dataset_options
 from glnet.cli.training_display import TrainingDisplay
 from glnet.data.folder import DatasetKind
+from glnet.evaluation.tables import Table
 
 if TYPE_CHECKING:
     from glnet.reproduction.datasets_table import Place
     from glnet.reproduction.request import Request
+    from glnet.reproduction.results import ResultTable
 
 NAMES = (
     *("table1", "table2", "table3", "table4", "table5", "table6", "table7"),
@@ -102,12 +104,25 @@ def run(options: Namespace) -> int:
             Watchers(display.epoch, display.step, display.note),
         )
         display.note(f"{options.name}: {wanted.title}")
-        drawn = wanted.make(runs, output / options.name)
-    for reason in drawn.left_out:
+        made = wanted.make(runs, output / options.name)
+    for reason in made.left_out:
         complain(f"left out: {reason}")
-    for path in drawn.files:
+    if made.table is not None:
+        say(in_short(made.table))
+    for path in made.files:
         say(str(path))
-    return 1 if drawn.failures else 0
+    return 1 if made.failures else 0
+
+
+def in_short(table: "ResultTable") -> str:
+    """What a terminal has room for: ours beside the paper's; the page has every column."""
+    from glnet.reproduction.results import QUICK, SHORT  # noqa: PLC0415
+
+    columns = [name for name in SHORT if name in table.columns]
+    head = ("", *(SHORT[name] for name in columns))
+    rows = [(of.label, *(table.words(of, name) for name in columns)) for of in table.rows]
+    title = f"{table.title} ({QUICK})" if table.is_quick else table.title
+    return drawn(Table(title, head, tuple(rows)))
 
 
 def _request(options: Namespace) -> "Request":

@@ -1,5 +1,6 @@
 """The first look of coarse-to-fine segmentation: the coarse branch on the whole raster."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -96,7 +97,7 @@ def coarse_answer(look: CoarseLook, model: Model, raster: Raster) -> CoarseAnswe
     """
     rule, framing = model.config.coarse_to_fine, model.config.framing
     assert rule is not None
-    foreground = foreground_of(look.logits, framing.thumbnail)[0] & look.valid
+    foreground = foreground_of(look.logits, framing.thumbnail, rule.threshold)[0] & look.valid
     boxes = [
         inside
         for box in boxes_of(foreground, framed(raster, model).size, rule, least_box(model.config))
@@ -105,11 +106,22 @@ def coarse_answer(look: CoarseLook, model: Model, raster: Raster) -> CoarseAnswe
     return CoarseAnswer(tuple(boxes), look.logits[0].float().cpu())
 
 
-def foreground_of(logits: Tensor, size: Size) -> Mask:
-    """What is no background in logits (N, K, h, w) of thumbnails of a size: (N, rows, columns)."""
+def foreground_of(logits: Tensor, size: Size, threshold: float) -> Mask:
+    """What is taken for foreground in thumbnails.
+
+    Args:
+        logits: (N, 2, h, w), of background and foreground.
+        size: Of the thumbnails.
+        threshold: How probable it must be.
+
+    Returns:
+        (N, rows, columns).
+    """
     sides = (size.height, size.width)
     enlarged = functional.interpolate(logits.float(), sides, mode="bilinear")
-    found: Mask = (enlarged.argmax(dim=1) > 0).cpu().numpy()
+    # Softmax of two is a function of the difference; at 0.5, this is the more probable class.
+    above = math.log(threshold / (1 - threshold))
+    found: Mask = (enlarged[:, 1] - enlarged[:, 0] > above).cpu().numpy()
     return found
 
 

@@ -185,16 +185,24 @@ class CoarseToFine:
             relaxed (footnote 1: about 1).
         margin: How much farther a box reaches at least on every side, as a share of its height or
             width: the coarse branch misses what is small. Not in the paper.
+        threshold: How probable foreground must be to be taken for it; the paper's 0.5 by default.
+            Where much of it is too thin for a thumbnail, a lower one draws larger boxes.
 
     Raises:
-        ConfigurationError: If the ratio is not positive, or the margin negative.
+        ConfigurationError: If the ratio is not positive, the margin negative, or the threshold not
+            between 0 and 1.
     """
 
     boxes: Boxes = "one"
     ratio: float = 1.0
     margin: float = 0.1
+    threshold: float = 0.5
 
     def __post_init__(self) -> None:
+        if not 0 < self.threshold < 1:
+            raise ConfigurationError(
+                f"coarse_to_fine.threshold must be between 0 and 1, got {self.threshold}"
+            )
         if not 0 <= self.margin < math.inf:
             raise ConfigurationError(
                 f"coarse_to_fine.margin must be 0 or more and finite, got {self.margin}"

@@ -34,6 +34,7 @@ from glnet.reproduction.measuring import MIB
 from glnet.reproduction.methods import METHODS, NAMES
 from glnet.reproduction.panels import collect, draw_panels
 from glnet.reproduction.paper import Way
+from glnet.reproduction.results import ResultTable
 from glnet.reproduction.running import Runs
 from glnet.reproduction.tables import write_page
 from glnet.reproduction.tabulating import Scored, own_table, scored
@@ -52,11 +53,13 @@ class Drawn(NamedTuple):
         files: That were written.
         left_out: Methods that are missing, with the reason.
         failures: How many of them are missing because of an error.
+        table: The rows, of what is a table.
     """
 
     files: list[Path]
     left_out: list[str]
     failures: int
+    table: ResultTable | None = None
 
 
 def best_chart(runs: Runs, folder: Path) -> Drawn:
@@ -191,7 +194,7 @@ def _most_disputed(
     return sorted(samples, key=spread, reverse=True)[:PANELS]
 
 
-def drawn(files: list[Path], found: Sequence[Scored]) -> Drawn:
+def drawn(files: list[Path], found: Sequence[Scored], table: ResultTable | None = None) -> Drawn:
     """What to tell of files and of the methods that they show."""
     left_out = [f"{of.label}: {of.skipped}" for of in found if of.skipped]
-    return Drawn(files, left_out, sum(of.is_failure for of in found))
+    return Drawn(files, left_out, sum(of.is_failure for of in found), table)

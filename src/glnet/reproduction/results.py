@@ -32,6 +32,16 @@ DECIMALS = {
 }
 """The usual columns in their order, and how many digits are shown behind the point."""
 
+SHORT = {
+    MIOU: "mIoU %",
+    PAPER_MIOU: "paper's",
+    ESTIMATED: "MB, est.",
+    AT_PAPER: "at paper's size",
+    PAPER_MEMORY: "paper's",
+    SPEED: "MP/s",
+}
+"""Those that a terminal has room for, and what they are called there."""
+
 NONE = "–"  # noqa: RUF001 - an en dash is meant.
 QUICK = "quick run: not comparable with the paper"
 

@@ -40,8 +40,8 @@ def _table(name: str, runs: Runs, folder: Path) -> Drawn:
     for number, row in enumerate(comparison.rows):
         runs.note(f"row {number + 1} of {len(comparison.rows)}: {row.method.label}")
         found.append(scored(runs, row.method))
-    files = write_table(folder, tabulated(runs, comparison, found))
-    return drawn(files, found)
+    table = tabulated(runs, comparison, found)
+    return drawn(write_table(folder, table), found, table)
 
 
 def _boxes(runs: Runs, folder: Path) -> Drawn:

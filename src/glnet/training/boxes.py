@@ -82,7 +82,8 @@ class BoxDrawing:
         for done, image in enumerate(images, start=1):
             thumbnail = image.thumbnail().pixels[None].to(device)
             with torch.no_grad():
-                found = foreground_of(seeing(thumbnail).logits, self._thumbnail)[0]
+                logits = seeing(thumbnail).logits
+            found = foreground_of(logits, self._thumbnail, self._rule.threshold)[0]
             if image.measured is not None:
                 found &= image.measured
             drawn[image.stem] = self._around(found, image.size)

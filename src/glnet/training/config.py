@@ -208,6 +208,7 @@ class CoarseToFineTraining:
             relaxed (footnote 1: about 1).
         margin: How much farther a box reaches at least on every side, as a share of its height or
             width.
+        threshold: How probable foreground must be to be taken for it.
         truth: Share of looks that take a box of the ground truth; the others take one that the
             coarse branch predicts.
         jitter: Each side of a box moves at random by up to this share of the box's height or width.
@@ -219,17 +220,20 @@ class CoarseToFineTraining:
     boxes: Boxes = "one"
     ratio: float = 1.0
     margin: float = 0.1
+    threshold: float = 0.5
     truth: float = 0.5
     jitter: float = 0.1
 
     def __post_init__(self) -> None:
         _within(0, 1, "coarse_to_fine.", truth=self.truth, jitter=self.jitter)
-        _ = self.rule  # which checks the ratio
+        _ = self.rule  # which checks the rest
 
     @property
     def rule(self) -> CoarseToFine:
         """What prediction needs of it."""
-        return CoarseToFine(boxes=self.boxes, ratio=self.ratio, margin=self.margin)
+        return CoarseToFine(
+            boxes=self.boxes, ratio=self.ratio, margin=self.margin, threshold=self.threshold
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
