@@ -5,10 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
+from numpy.typing import NDArray
 from playwright.sync_api import Browser
 
 from glnet.geometry import Size
 from glnet.raster import write_picture
+from glnet.raster.gdal import gdal_settings
 from glnet.viewing.finding import ImageFiles, Named, find_files
 from glnet.viewing.gallery import Gallery
 from glnet.viewing.shown_image import Showing
@@ -295,3 +298,41 @@ def test_a_file_that_changes_is_told_and_loaded_again(visit: Open, tmp_path: Pat
         page.settle()
 
         assert not page.page.locator("#told").is_visible()
+
+
+def test_full_resolution_of_400_megapixels_shows_the_files_pixels(
+    visit: Open, tmp_path: Path
+) -> None:
+    row, column, label = 15_360, 17_408, 2
+    drawn = np.random.default_rng(0).integers(1, 255, (3, 256, 256), np.uint8)
+    _mostly_empty(tmp_path / "huge.tif", drawn, row, column)
+    labels = tmp_path / "labels.tif"
+    _mostly_empty(labels, np.full((1, 256, 256), label, np.uint8), row, column)
+    files = ImageFiles(image=tmp_path / "huge.tif", labels=labels)
+
+    with served(Gallery([files], Showing())) as client:
+        x, y, zoom = column + 128, row + 128, 4
+        page = visit(f"#image=0&x={x}&y={y}&zoom={zoom}&switched=labels", of=client)
+        shown = page.shot
+        page.click(row + 100, column + 90, x, y, zoom)
+        page.until("document.getElementById('answer').textContent.includes('labels')")
+        told = page.text("#answer")
+        page.page.keyboard.press("0")
+        page.settle()
+
+    for down, right in ((100, 90), (128, 128), (150, 200)):
+        at = page.pixel(row + down, column + right, x, y, zoom)
+        assert shown[at].tolist() == drawn[:, down, right].tolist()
+    assert f"{row + 100}, {column + 90}" in told
+    assert f"class {label}" in told
+
+
+def _mostly_empty(path: Path, drawn: NDArray[np.uint8], row: int, column: int) -> None:
+    """A tiled file of 20,000 px a side, of which one tile is on the disk."""
+    tiles = {"tiled": True, "blockxsize": 256, "blockysize": 256, "compress": "deflate"}
+    kind = {"driver": "GTiff", "count": len(drawn), "dtype": "uint8", "sparse_ok": True}
+    with (
+        gdal_settings(),
+        rasterio.open(path, "w", **kind, **tiles, height=20_000, width=20_000) as f,
+    ):
+        f.write(drawn, window=((row, row + 256), (column, column + 256)))
