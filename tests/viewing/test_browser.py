@@ -280,6 +280,7 @@ def test_a_strip_of_images_is_sorted_and_chosen_from(visit: Open, tmp_path: Path
         page.page.locator("#images button").nth(2).click()
         page.until("document.getElementById('title').textContent === 'another.jpg'")
         page.settle()
+        page.page.context.close()
 
     assert by_name[0].startswith("another.jpg")
     assert "another.jpg" in by_score[2]
@@ -298,6 +299,7 @@ def test_a_file_that_changes_is_told_and_loaded_again(visit: Open, tmp_path: Pat
         page.settle()
 
         assert not page.page.locator("#told").is_visible()
+        page.page.context.close()
 
 
 def test_full_resolution_of_400_megapixels_shows_the_files_pixels(
@@ -314,15 +316,17 @@ def test_full_resolution_of_400_megapixels_shows_the_files_pixels(
         x, y, zoom = column + 128, row + 128, 4
         page = visit(f"#image=0&x={x}&y={y}&zoom={zoom}&switched=labels", of=client)
         shown = page.shot
+        places = [(100, 90), (128, 128), (150, 200)]
+        seen = [shown[page.pixel(row + of[0], column + of[1], x, y, zoom)] for of in places]
         page.click(row + 100, column + 90, x, y, zoom)
         page.until("document.getElementById('answer').textContent.includes('labels')")
         told = page.text("#answer")
         page.page.keyboard.press("0")
         page.settle()
+        page.page.context.close()  # Which asks for as long as it is open.
 
-    for down, right in ((100, 90), (128, 128), (150, 200)):
-        at = page.pixel(row + down, column + right, x, y, zoom)
-        assert shown[at].tolist() == drawn[:, down, right].tolist()
+    for color, (down, right) in zip(seen, places, strict=True):
+        assert color.tolist() == drawn[:, down, right].tolist()
     assert f"{row + 100}, {column + 90}" in told
     assert f"class {label}" in told
 
