@@ -14,7 +14,7 @@ from glnet.raster import open_raster, write_picture
 from glnet.viewing import page_files, serving
 from glnet.viewing.encoding import Encoded
 from glnet.viewing.finding import ImageFiles
-from glnet.viewing.gallery import MOST_OPEN, Gallery
+from glnet.viewing.gallery import MOST_OPEN, Gallery, thumbnail
 from glnet.viewing.layers import Tile
 from glnet.viewing.reducing import averaged
 from glnet.viewing.shown_file import ShownFile
@@ -268,6 +268,23 @@ def test_copying_that_nobody_waits_for_is_left(
         assert file.error is None
         file.prepare(lambda: True)
         assert file.progress == 1
+
+
+def test_what_nobody_foresaw_of_an_image_does_not_keep_others_from_being_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail_of_one(image: ShownImage) -> Encoded | None:
+        if image.files.name == "0.jpg":
+            raise ValueError("odd pixels")
+        return thumbnail(image)
+
+    monkeypatch.setattr("glnet.viewing.gallery.thumbnail", fail_of_one)
+    with served(gallery_of(*(write_photo(tmp_path / f"{at}.jpg") for at in range(2)))) as client:
+        listed = wait_for_all(client)
+
+    assert [of["has_thumbnail"] for of in listed] == [False, True]
+    assert listed[0]["error"] == "odd pixels"
+    assert "ValueError" in capsys.readouterr().err  # For who has to mend it.
 
 
 def test_a_full_disk_is_told_on_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
