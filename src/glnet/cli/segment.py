@@ -145,7 +145,8 @@ def _add_context_options(parser: ArgumentParser) -> None:
         type=Literal["auto", "whole", "region"],
         default="auto",
         help="what the global branch sees at once: the whole image, or regions as large as the "
-        "images of the training (auto: regions for sides over twice those)",
+        "images of the training (auto: regions for sides over twice those; never for "
+        "coarse-to-fine models)",
     )
     parser.add_argument(
         "--region-size", type=PositiveInt, metavar="PIXELS", help="the side of a region"
