@@ -26,8 +26,9 @@ from rasterio.windows import Window
 from benchmarks.common import ask, heading, paragraph, table, write_result
 from glnet.data import ClassInfo
 from glnet.geometry import Size
+from glnet.inference.heap import share_one_heap
 from glnet.inference.jobs import Extras
-from glnet.inference.machine import PROCESS_STATUS, share_one_heap
+from glnet.inference.machine import PROCESS_STATUS
 from glnet.inference.regions import RegionRule
 from glnet.inference.segment import segment, segment_file
 from glnet.inference.settings import Settings

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 
 from glnet.errors import OutputError, RasterError
 from glnet.inference import groups, journal, scene, score_files
@@ -207,6 +208,29 @@ def test_two_runs_onto_one_output_exclude_each_other(image: Path, tmp_path: Path
 
     assert refused
     assert output.is_file()
+
+
+@pytest.mark.parametrize("is_locked", [False, True])
+def test_a_run_that_is_interrupted_while_it_begins_leaves_nothing(
+    is_locked: bool, image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    acquire, calls = FileLock.acquire, list[bool]()
+
+    def interrupted(lock: FileLock) -> None:
+        calls.append(is_locked)
+        if is_locked or len(calls) > 1:
+            acquire(lock)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(FileLock, "acquire", interrupted)
+    output = tmp_path / "labels.tif"
+
+    with pytest.raises(KeyboardInterrupt):
+        _run(image, output, tiny_model(), ROOMY)
+
+    assert len(calls) >= 1
+    assert [of.name for of in tmp_path.iterdir()] == [image.name]
 
 
 def test_a_short_run_that_ends_early_leaves_nothing(

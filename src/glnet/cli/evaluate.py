@@ -63,7 +63,7 @@ def build_parser() -> ArgumentParser:
 def run(options: Namespace) -> int:
     """Evaluate and report."""
     from glnet.evaluation.evaluate import ReportFolder, evaluate_folder  # noqa: PLC0415
-    from glnet.inference.machine import share_one_heap  # noqa: PLC0415
+    from glnet.inference.heap import share_one_heap  # noqa: PLC0415
 
     share_one_heap()
     settings = running_settings(options)

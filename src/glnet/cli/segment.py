@@ -180,8 +180,8 @@ def run(options: Namespace) -> int:
         raise UsageError("expected an IMAGE, or --list with a file that names some")
     # These import torch.
     from glnet.inference.blending import Blending  # noqa: PLC0415
+    from glnet.inference.heap import share_one_heap  # noqa: PLC0415
     from glnet.inference.jobs import Extras, expanded  # noqa: PLC0415
-    from glnet.inference.machine import share_one_heap  # noqa: PLC0415
     from glnet.inference.regions import RegionRule  # noqa: PLC0415
     from glnet.inference.segment import segment_files  # noqa: PLC0415
     from glnet.inference.source import Source  # noqa: PLC0415

@@ -38,7 +38,8 @@ from glnet.errors import ClusterError, GLNetError, InputMismatchError
 from glnet.inference.coarse import coarse_planes
 from glnet.inference.executing import UnitFound, UnitScores
 from glnet.inference.groups import FormSeer
-from glnet.inference.machine import explained_memory, share_one_heap
+from glnet.inference.heap import share_one_heap
+from glnet.inference.machine import explained_memory
 from glnet.inference.passes import wanted_first
 from glnet.inference.predictor import Predictor
 from glnet.inference.settings import Settings, quiet

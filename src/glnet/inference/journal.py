@@ -72,15 +72,12 @@ class _Unit:
 
 
 class Journal:
-    """The notes of one run over one image.
+    """The notes of one run over one image; nothing is on the disk before `open`.
 
     Args:
         output: The result that the run is for.
         facts: What the run depends on, plain values: the image, the model, the settings.
         scratch: The folder for scores, if not beside the result.
-
-    Raises:
-        OutputError: If another process works on this result, or the folder cannot be made.
     """
 
     def __init__(self, output: Path, facts: Mapping[str, Any], scratch: Path | None = None) -> None:
@@ -92,13 +89,20 @@ class Journal:
         self._scores: list[Scores] = []
         self._sums: str | None = None
         self._next_note = time.monotonic() + SECONDS_BETWEEN_NOTES
+        self._lock = FileLock(self.folder / LOCK, timeout=0)
+
+    def open(self) -> None:
+        """Keep other runs away.
+
+        Raises:
+            OutputError: If another process works on this result, or the folder cannot be made.
+        """
         try:
             self.folder.mkdir(exist_ok=True)
-            self._lock = FileLock(self.folder / LOCK, timeout=0)
             self._lock.acquire()
         except Timeout as error:
             raise OutputError(
-                f"another run is writing {output}; wait for it, or choose another output"
+                f"another run is writing {self._output}; wait for it, or choose another output"
             ) from error
         except OSError as error:
             raise write_error(self.folder, error.strerror or str(error)) from error
@@ -231,6 +235,11 @@ class Journal:
 
     def leave(self) -> None:
         """Leave everything as it was found; nothing, if there was nothing."""
+        if not self._lock.is_locked:  # It is another run's, or this one was just about to lock it.
+            try:
+                self._lock.acquire()
+            except (OSError, Timeout):
+                return
         if not any(file.name != LOCK for file in self.folder.iterdir()):
             shutil.rmtree(self.folder, ignore_errors=True)
         self._lock.release()

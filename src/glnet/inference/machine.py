@@ -1,9 +1,8 @@
 """The machine that a prediction runs on: its devices, their memory, and where that ends."""
 
-import ctypes
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import get_args
@@ -16,13 +15,6 @@ from glnet.inference.settings import Precision, Settings
 PROCESS_STATUS = Path("/proc/self/status")
 PEAK_LINE, PRESENT_LINE = "VmHWM:", "VmRSS:"
 """The lines of it that have the most memory this process ever held, and what it holds, in KiB."""
-
-MOST_HEAPS, APART_FROM, KEPT_FREE = -8, -3, -1
-"""glibc's names for these parameters of ``mallopt`` (M_ARENA_MAX, M_MMAP_THRESHOLD and
-M_TRIM_THRESHOLD in malloc.h)."""
-
-APART_BYTES, APART_MOST_BYTES = 1 << 18, 1 << 25
-"""A block of GDAL's cache; and what glibc raises the parameter to at most, by itself."""
 
 MOUNTS = Path("/proc/mounts")
 """What is mounted: device, folder, kind of file system, ..."""
@@ -184,61 +176,6 @@ def resident_host_bytes() -> int | None:
     """The memory that this process holds; None where the system does not tell."""
     told = _told_bytes(PRESENT_LINE)
     return peak_host_bytes() if told is None else told
-
-
-def share_one_heap() -> None:
-    """Have all threads of this process share one heap, where its C library lets one choose (glibc).
-
-    By itself each thread gets one of its own, and what one of them has freed no other uses: reading
-    ahead and computing then hold more the longer they run (`benchmarks/any_size.py`). For a process
-    of our own, before threads have begun; not for a library that is a guest in one.
-    """
-    _tune(MOST_HEAPS, 1)
-    _heap.is_shared = True
-
-
-class _Heap:
-    """What was done with this process's heap."""
-
-    is_shared = False
-
-
-_heap = _Heap()
-
-
-def _tune(parameter: int, value: int) -> None:
-    with suppress(OSError, AttributeError, TypeError):
-        ctypes.CDLL(None).mallopt(parameter, value)
-
-
-def give_back_memory() -> None:
-    """Have the C library hand memory that it keeps for later back to the system (glibc).
-
-    Large arrays come and go among small ones that stay, so that what is free lies in pieces, and a
-    process grows with the time that it runs though what it uses stays the same.
-    """
-    with suppress(OSError, AttributeError, TypeError):
-        ctypes.CDLL(None).malloc_trim(0)
-
-
-@contextmanager
-def large_blocks_apart() -> Iterator[None]:
-    """Have large blocks of memory lie outside the heap, where `share_one_heap` was called.
-
-    GDAL's blocks stay while tensors of all sizes come and go; in one heap, what is free between
-    them fits less and less. Apart, each costs the system's work of emptying its pages: too much for
-    a network (0.2 s per GiB were measured), little for what is written.
-    """
-    if not _heap.is_shared:
-        yield
-        return
-    _tune(APART_FROM, APART_BYTES)
-    _tune(KEPT_FREE, 4 * APART_BYTES)
-    try:
-        yield
-    finally:
-        _tune(APART_FROM, APART_MOST_BYTES)
-        _tune(KEPT_FREE, 2 * APART_MOST_BYTES)
 
 
 def is_in_memory(folder: str | Path) -> bool:

@@ -14,8 +14,8 @@ from glnet.inference.blending import Blending, weights_of
 from glnet.inference.coarse import made_now
 from glnet.inference.executing import WHOLE_PATCHES, Crew, UnitFound
 from glnet.inference.groups import Seer
+from glnet.inference.heap import give_back_memory
 from glnet.inference.journal import Journal, UnitLog
-from glnet.inference.machine import give_back_memory
 from glnet.inference.passes import sees_patches
 from glnet.inference.position import Position
 from glnet.inference.prediction import Prediction

@@ -8,11 +8,10 @@ from glnet.data.classes import ClassInfo
 from glnet.geometry import strips
 from glnet.inference.answering import NODATA_LABEL, Answered
 from glnet.inference.jobs import Job
-from glnet.inference.machine import give_back_memory
 from glnet.inference.settings import Progress
 from glnet.inference.source import Opened
 from glnet.raster import CONFIDENCE, LabelWriter, Palette, Raster, ScoreWriter, open_raster
-from glnet.vector import Flavor, PolygonWriter
+from glnet.vector import PIXELS_AT_ONCE, Flavor, PolygonWriter
 
 POLYGON_STRIP_BYTES = 1 << 21
 """Labels that are read at once for polygons; GDAL's cache holds the tiles that they lie in."""
@@ -94,6 +93,7 @@ def write_polygons(writer: PolygonWriter, labels: Path, progress: Progress) -> N
     """From the finished label map, as polygons grow row by row and labels came in tiles."""
     with open_raster(labels, Palette.KEEP) as raster, writer:
         for strip in strips(raster.size, max(1, POLYGON_STRIP_BYTES // raster.size.width)):
-            writer.write(raster.read(strip)[0])
-            give_back_memory()
-            progress("polygons", strip.row_stop, raster.size.height)
+            read = raster.read(strip)[0]
+            for part in strips(strip.size, max(1, PIXELS_AT_ONCE // raster.size.width)):
+                writer.write(read[part.row : part.row_stop])
+                progress("polygons", strip.row + part.row_stop, raster.size.height)

@@ -14,14 +14,13 @@ from glnet.inference.answering import Answered, Answerer, Wanted
 from glnet.inference.audience import Audience
 from glnet.inference.forming import Formed
 from glnet.inference.grids import placed_grids
+from glnet.inference.heap import keeping_small, large_blocks_apart
 from glnet.inference.host_memory import POLYGON_BYTES, Beside
 from glnet.inference.jobs import Job, check_job
 from glnet.inference.journal import unfinished_beside
 from glnet.inference.machine import (
     explained_memory,
     forget_peak_device_bytes,
-    give_back_memory,
-    large_blocks_apart,
     peak_device_bytes,
     peak_host_bytes,
 )
@@ -80,7 +79,7 @@ def segment_scene(  # noqa: PLR0913 - what, where to, by whom and how; who looks
         ConfigurationError: If there is no such device, or not enough memory.
         ClusterError: If others run the network, and keep failing.
     """
-    begin = time.perf_counter()
+    begin, progress = time.perf_counter(), keeping_small(progress)
     forget_peak_device_bytes(predictor.settings.device)
     is_own = rules.resume and unfinished_beside(job.output).exists()
     with explained_memory(str(job.image), predictor.settings), ExitStack() as files:
@@ -110,8 +109,7 @@ def segment_scene(  # noqa: PLR0913 - what, where to, by whom and how; who looks
             **({} if predictor.loaded is None else predictor.loaded.facts()),
         }
         crew = predictor.crew(job.image, raster, source, settings)
-        journal, was_resumed = opened_journal(job, facts, settings, rules)
-        try:
+        with opened_journal(job, facts, settings, rules) as (journal, was_resumed):
             coarse = predictor.coarse(
                 raster, settings, lambda make: journal.remembered("thumbnail-coarse", make), crew
             )
@@ -130,10 +128,6 @@ def segment_scene(  # noqa: PLR0913 - what, where to, by whom and how; who looks
             rules = replace(rules, overwrite=rules.overwrite or was_resumed)
             with explained_memory(str(job.image), settings):
                 tally = scene.run(Elsewhere(journal, crew), rules, progress, identity, audience)
-        except BaseException:
-            journal.close(is_kept=True)
-            raise
-        journal.close(is_kept=False)
     return scene.report(tally, time.perf_counter() - begin, scratch, was_resumed=was_resumed)
 
 
@@ -210,8 +204,6 @@ class _Scene:
             tiles = sum(1 for _ in blocks(raster.size, LABEL_TILE))
             with closing(self._answers(prediction)) as answers:
                 for number, found in enumerate(answers, start=1):
-                    if found.window.column == 0:  # Once per row of tiles.
-                        give_back_memory()
                     write(found)
                     tally.add(found.window, found.labels)
                     progress("writing", number, tiles)

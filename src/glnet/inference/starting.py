@@ -1,7 +1,8 @@
 """Before an image is segmented: whether there is room, and whether an unfinished run goes on."""
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,25 +81,41 @@ def require_room(
     return needed
 
 
+@contextmanager
 def opened_journal(
     job: Job,
     facts: Mapping[str, object],
     settings: Settings,
     rules: Rules,
-) -> tuple[Journal, bool]:
+) -> Iterator[tuple[Journal, bool]]:
     """The journal of this run, and whether it goes on from an unfinished one.
+
+    It is gone once the with block ends well, and kept for another run if that ends otherwise and
+    there are notes to go on from.
 
     Raises:
         OutputError: If there is one that may be neither resumed nor forgotten, or another process
             works on it.
     """
     journal = Journal(job.output.absolute(), facts, settings.scratch)
+    was_resumed = _begun(journal, job, rules)
     try:
+        yield journal, was_resumed
+    except BaseException:
+        journal.close(is_kept=True)
+        raise
+    journal.close(is_kept=False)
+
+
+def _begun(journal: Journal, job: Job, rules: Rules) -> bool:
+    """Start it, or go on; whether it goes on."""
+    try:
+        journal.open()
         for result in job.results:
             remove_partials_of(result.absolute())
         if not journal.has_notes or (rules.overwrite and not rules.resume):
             journal.start()
-            return journal, False
+            return False
         if not rules.resume:
             raise OutputError(
                 f"{journal.folder} holds an unfinished run of {job.output}; go on with --resume, "
@@ -108,7 +125,7 @@ def opened_journal(
     except BaseException:
         journal.leave()
         raise
-    return journal, True
+    return True
 
 
 def identity_of(image: str | Path) -> dict[str, object]:
