@@ -36,7 +36,7 @@ STORE_SHARE = 0.9
 
 
 class RayEngine:
-    """Workers on a Ray cluster (`glnet.cluster.executor.Engine`).
+    """Workers on a Ray cluster (`glnet.cluster.engine.Engine`).
 
     Args:
         address: ``auto`` (the cluster that this machine belongs to, else a local one), ``local``,
