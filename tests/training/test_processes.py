@@ -14,7 +14,7 @@ import torch
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 
 from glnet.errors import ConfigurationError, DatasetError, TrainingError
-from glnet.training import processes
+from glnet.training import others, processes
 from glnet.training.config import RunConfig
 from glnet.training.devices import (
     agreed,
@@ -27,7 +27,8 @@ from glnet.training.devices import (
     share_weights,
     summed,
 )
-from glnet.training.processes import StoppedError, connected, found
+from glnet.training.processes import connected, found
+from glnet.training.stopping import StoppedError
 from tests.training.several import Launcher, srun, together, torchrun
 
 pytestmark = [
@@ -266,10 +267,10 @@ def test_a_program_is_started_again_as_it_was(
     script.touch()
     monkeypatch.setattr(sys, "argv", [str(script), "train", "--devices", "2"])
 
-    assert processes._own_command() == [sys.executable, str(script), "train", "--devices", "2"]
+    assert others._own_command() == [sys.executable, str(script), "train", "--devices", "2"]
 
     monkeypatch.setattr(main, "__spec__", type(sys.__spec__)("glnet.cli.main", None))
-    assert processes._own_command()[:3] == [sys.executable, "-m", "glnet.cli.main"]
+    assert others._own_command()[:3] == [sys.executable, "-m", "glnet.cli.main"]
 
 
 def test_the_fate_of_a_started_process_is_told() -> None:
@@ -284,8 +285,8 @@ def test_the_fate_of_a_started_process_is_told() -> None:
     killed.wait()
     ended.wait()
 
-    assert processes._fate([killed]) == "process 2 of 2 of this machine was killed (SIGKILL)"
-    assert processes._fate([ended]) == "process 2 of 2 of this machine was lost (code 3)"
+    assert others._fate([killed]) == "process 2 of 2 of this machine was killed (SIGKILL)"
+    assert others._fate([ended]) == "process 2 of 2 of this machine was lost (code 3)"
     running.kill()
     running.wait()
 
@@ -294,9 +295,9 @@ def test_a_process_that_cannot_be_interrupted_ends_when_another_is_lost(tmp_path
     other: Any = SimpleNamespace(kill=(tmp_path / "killed").touch)
     child = os.fork()
     if child == 0:
-        processes.GRACE_S = 0.1
+        others.GRACE_S = 0.1
         sys.stderr = (tmp_path / "said").open("w", buffering=1)
-        with processes._watching(lambda: "process 2 was lost", [other]):
+        with others._watching(lambda: "process 2 was lost", [other]):
             threading.Event().wait(60)
         os._exit(0)
 

@@ -45,11 +45,12 @@ from glnet.training.keeping import (
 )
 from glnet.training.precision import settled, with_precision
 from glnet.training.preparation import Setup, Stage
-from glnet.training.processes import Processes, Terminable, connected, quiet
+from glnet.training.processes import Processes, connected, quiet
 from glnet.training.progress import Moment, Report, StageProgress, Steps, unseen
 from glnet.training.resuming import begin, new_folder, old_folder
 from glnet.training.stages import StageModule
 from glnet.training.starting import as_trained, take_weights
+from glnet.training.stopping import Terminable
 from glnet.training.trouble import explained
 
 Note = Callable[[str], None]
