@@ -174,6 +174,9 @@ def test_help_explains_every_key_and_needs_no_training_library() -> None:
         ("{config} --stages.local.micro_batch 0", "micro_batch must be at least 1, got 0"),
         ("{config} more", "unrecognized arguments: more"),
         ("--output o", "nothing is given for data.folder"),
+        ("--config nowhere.yaml", "no such configuration file: nowhere.yaml"),
+        ("--output o --config={config} --data.train nobody", "no split 'nobody'"),
+        ("{config} --config other.yaml", "expected one configuration, got {config}, other.yaml"),
     ],
 )
 def test_wrong_words_are_told_in_one_line(

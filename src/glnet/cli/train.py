@@ -7,6 +7,7 @@ from jsonargparse import ArgumentParser
 
 from glnet.cli.console import say, say_json
 from glnet.cli.help import make_readable
+from glnet.cli.parsing import UsageError
 from glnet.cli.scores import score_table
 from glnet.cli.training_display import TrainingDisplay
 
@@ -31,8 +32,7 @@ def run_words(words: Sequence[str]) -> int:
         return 0
     flags = FLAGS & set(words)
     words = [_in_full(word) for word in words if word not in FLAGS]
-    file = None if words[0].startswith("-") else words[0]
-    config = read_config(file, words if file is None else words[1:])
+    config = read_config(*_file_and_overrides(words))
 
     from glnet.training.devices import SaidElsewhereError, is_first  # noqa: PLC0415
     from glnet.training.run import Watchers, train_and_evaluate  # noqa: PLC0415
@@ -54,6 +54,26 @@ def run_words(words: Sequence[str]) -> int:
         say(f"the model is in {result.model}")
         say(f"the run explains itself in {config.output}; one page: glnet report {config.output}")
     return 0
+
+
+def _file_and_overrides(words: Sequence[str]) -> tuple[str | None, list[str]]:
+    """The configuration's file, which may be named by ``--config`` as well, and all else."""
+    named, others = [], []
+    rest = iter(words)
+    for place, word in enumerate(rest):
+        if word == "--config":
+            named.append(next(rest, ""))
+        elif word.startswith("--config="):
+            named.append(word.partition("=")[2])
+        elif place == 0 and not word.startswith("-"):
+            named.append(word)
+        else:
+            others.append(word)
+    if len(named) > 1:
+        raise UsageError(
+            f"expected one configuration, got {', '.join(named)}; have one of them extend the other"
+        )
+    return (named[0] if named else None), others
 
 
 def _in_full(word: str) -> str:
