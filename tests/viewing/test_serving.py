@@ -14,8 +14,9 @@ from glnet.raster import open_raster, write_picture
 from glnet.viewing import page_files, serving
 from glnet.viewing.encoding import Encoded
 from glnet.viewing.finding import ImageFiles
-from glnet.viewing.gallery import MOST_OPEN, Gallery, thumbnail
+from glnet.viewing.gallery import Gallery, thumbnail
 from glnet.viewing.layers import Tile
+from glnet.viewing.open_images import MOST_OPEN
 from glnet.viewing.reducing import averaged
 from glnet.viewing.shown_file import ShownFile
 from glnet.viewing.shown_image import Showing, ShownImage
@@ -202,7 +203,7 @@ def test_only_a_few_images_are_open_at_once(tmp_path: Path) -> None:
     with served(gallery) as client:
         for number in range(len(images)):
             assert client.ask(f"/api/images/{number}").status == 200
-        open_now = sum(of.picture.file.size == Size(60, 80) for of in gallery._open.values())
+        open_now = sum(gallery.is_open(number) for number in range(len(images)))
         listed = wait_for_all(client)
 
     assert open_now <= MOST_OPEN + 1  # The one that is looked at in the background.

@@ -2,9 +2,8 @@
 
 import tempfile
 import traceback
-from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Condition, RLock, Thread
@@ -16,12 +15,9 @@ from glnet.errors import GLNetError
 from glnet.geometry import Size
 from glnet.viewing.encoding import Encoded, picture
 from glnet.viewing.finding import ImageFiles
+from glnet.viewing.open_images import OpenImages
 from glnet.viewing.shown_image import Running, Showing, ShownImage
 from glnet.viewing.survey import Survey, survey
-
-MOST_OPEN = 8
-MOST_HELD_BYTES = 1 << 27
-"""Images that nobody looks at are closed beyond these."""
 
 THUMBNAIL = 160
 """The longer side of a picture in the strip of images."""
@@ -65,9 +61,8 @@ class Gallery(Closing):
         self.known = [Known(files) for files in images]
         self._showing = showing
         self.folder = folder or Path(tempfile.gettempdir())
-        self._open: OrderedDict[int, ShownImage] = OrderedDict()
-        self._uses: dict[int, int] = {}
-        self._left: list[ShownImage] = []
+        self._images = OpenImages(lambda number: self._opened(self.known[number]))
+        # The event loop waits for it: nobody may wait for a disk who holds it.
         self._lock = RLock()
         self._changed = Condition(self._lock)
         self._wanted: int | None = None
@@ -89,8 +84,7 @@ class Gallery(Closing):
         """Have a thread that looks at all images, once somebody looks at any."""
         self._worker.start()
 
-    @contextmanager
-    def shown(self, number: int) -> Iterator[ShownImage]:
+    def shown(self, number: int) -> AbstractContextManager[ShownImage]:
         """An image, opened where it is not, and kept open for a while.
 
         Raises:
@@ -98,13 +92,22 @@ class Gallery(Closing):
             RasterError: If it cannot be opened.
             DatasetError: If a layer has another size by now.
         """
-        image = self._take(number)
-        try:
-            yield image
-        finally:
-            with self._lock:
-                self._uses[id(image)] -= 1
-                self._close_some()
+        return self._images.shown(number)
+
+    def open(self, number: int) -> None:
+        """Have an image open for those who ask next.
+
+        Raises:
+            IndexError: If there is no such image.
+            RasterError: If it cannot be opened.
+            DatasetError: If a layer has another size by now.
+        """
+        with self.shown(number):
+            pass
+
+    def is_open(self, number: int) -> bool:
+        """Whether an image can be shown without being opened first."""
+        return self._images.get(number) is not None
 
     def wake(self) -> None:
         """Somebody looks: begin to look at all images in the background."""
@@ -125,13 +128,14 @@ class Gallery(Closing):
             number: Which.
             files: Where it is now, if elsewhere.
         """
+        known = self.known[number]
+        known.files = files or known.files
+        self._images.forget(number)
+        # Only now: whoever knows the new version is shown what is opened from here on.
         with self._lock:
-            known = self.known[number]
-            known.files = files or known.files
             known.version += 1
             known.thumbnail, known.survey, known.error = None, None, None
             known.is_done = False
-            self._forget(number)
             self._changed.notify_all()
 
     def show_running(self, number: int, running: Running | None) -> None:
@@ -146,41 +150,10 @@ class Gallery(Closing):
             self._changed.notify_all()
         if self._worker.is_alive():
             self._worker.join()
-        with self._lock:
-            for number in list(self._open):
-                self._forget(number)
+        self._images.close()
 
     def _opened(self, known: Known) -> ShownImage:
         return ShownImage(known.files, self._showing, self.folder, known.running)
-
-    def _take(self, number: int) -> ShownImage:
-        with self._lock:
-            image = self._open.get(number)
-            if image is None:
-                image = self._open[number] = self._opened(self.known[number])
-                self._uses[id(image)] = 0
-            self._open.move_to_end(number)
-            self._uses[id(image)] += 1
-            return image
-
-    def _forget(self, number: int) -> None:
-        """Close an image, as soon as nobody uses it."""
-        image = self._open.pop(number, None)
-        if image is not None:
-            self._left.append(image)
-        self._close_some()
-
-    def _close_some(self) -> None:
-        idle = [number for number, image in self._open.items() if not self._uses[id(image)]]
-        for number in idle[:-1]:
-            held = sum(image.held_bytes for image in self._open.values())
-            if len(self._open) <= MOST_OPEN and held <= MOST_HELD_BYTES:
-                break
-            self._left.append(self._open.pop(number))
-        for image in [of for of in self._left if not self._uses[id(of)]]:
-            self._left.remove(image)
-            del self._uses[id(image)]
-            image.close()
 
     def _look_at_all(self) -> None:
         while (number := self._next()) is not None:
@@ -211,7 +184,7 @@ class Gallery(Closing):
             return None
 
     def _is_unready(self, number: int) -> bool:
-        image = self._open.get(number)
+        image = self._images.get(number)
         known = self.known[number]
         return not known.is_done or (
             image is not None and known.error is None and not image.is_prepared
@@ -232,8 +205,9 @@ class Gallery(Closing):
             if known.thumbnail is None:
                 known.thumbnail = thumbnail(image)
             counted = self._surveyed(image, goes_on)
-            if goes_on():
-                known.survey, known.is_done = counted, True
+            with self._lock:
+                if goes_on():
+                    known.survey, known.is_done = counted, True
 
     def _surveyed(self, image: ShownImage, goes_on: Callable[[], bool]) -> Survey | None:
         if image.labels is None:
