@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from glnet.errors import ConfigurationError, OutputError, RasterError
 from glnet.geometry import Size, Window
@@ -257,6 +258,23 @@ def test_a_file_without_windows_is_copied_first(
     assert "values" not in unknown
     assert np.array_equal(after.pixels[..., :3], expected)
     assert known["values"] == expected[0, 0].tolist()
+
+
+def test_classes_of_a_mask_that_is_copied_first_are_told_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("glnet.raster.spooling.KEPT_BYTES", 0)
+    Image.fromarray(np.full((60, 80), 2, np.uint8)).save(tmp_path / "mask.png")
+    files = ImageFiles(image=write_photo(tmp_path / "a.jpg"), labels=tmp_path / "mask.png")
+
+    with served(Gallery([files], Showing())) as client:
+        before = client.ask("/api/images/0").json["classes"]
+        wait_for_all(client)
+        after = client.ask("/api/images/0/state").json
+
+    assert before == []
+    assert [of["name"] for of in after["classes"]] == ["class 0", "class 1", "class 2"]
+    assert after["layers"][1]["classes"] == after["classes"]
 
 
 def test_copying_that_nobody_waits_for_is_left(

@@ -12,6 +12,7 @@ from starlette.routing import Route
 
 from glnet.errors import GLNetError
 from glnet.viewing.describing import (
+    classes,
     image_in_full,
     image_in_short,
     layers_in_short,
@@ -126,6 +127,7 @@ class Server:
             return {
                 **image_in_short(number, known),
                 "layers": layers_in_short(image),
+                "classes": classes(image.classes),
                 "survey": None if counted is None else survey_in_full(counted, image.classes),
                 "error": known.error or next(iter(errors), None),
                 "has_changed": _has_changed(image),

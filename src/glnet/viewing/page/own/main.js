@@ -187,10 +187,11 @@ function followed(state) {
     return BUSY_MS;
   }
   if (state.error) tell(state.error, false);
-  const known = JSON.stringify([image.layers, image.survey, image.is_done]);
+  const known = JSON.stringify([image.layers, image.classes, image.survey, image.is_done]);
   image.layers = image.layers.map((layer, at) => ({ ...layer, ...state.layers[at] }));
-  Object.assign(image, { survey: state.survey, is_done: state.is_done, is_running: state.is_running });
-  if (JSON.stringify([image.layers, image.survey, image.is_done]) !== known) draw();
+  const { classes, survey, is_done, is_running } = state;
+  Object.assign(image, { classes, survey, is_done, is_running });
+  if (JSON.stringify([image.layers, image.classes, image.survey, image.is_done]) !== known) draw();
   else if (job) moved();
   const isGrowing = image.layers.some((layer) => layer.progress < 1) || !image.is_done;
   return isGrowing || (job && job.state !== "finished") ? BUSY_MS : IDLE_MS;
