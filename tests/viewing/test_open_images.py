@@ -14,6 +14,7 @@ from glnet.raster import write_picture
 from glnet.viewing.finding import ImageFiles
 from glnet.viewing.gallery import Gallery
 from glnet.viewing.open_images import OpenImages
+from glnet.viewing.shown_file import ShownFile
 from glnet.viewing.shown_image import Running, Showing, ShownImage
 from glnet.viewing.work import WORKERS
 from tests.inference.pictures import picture
@@ -97,6 +98,55 @@ def test_while_a_file_is_opened_all_others_are_shown(photos: list[Path], disk: S
     assert were_waiting
     assert in_the_end == [200] * many
     assert disk.opened.count("0.jpg") == 1
+
+
+@NEEDS_PAGE
+def test_while_a_file_is_opened_others_are_made_ready(
+    photos: list[Path], disk: SlowDisk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("glnet.raster.spooling.KEPT_BYTES", 0)  # They are copied first.
+    gallery = gallery_of(photos)
+
+    with served(gallery) as client:
+        try:
+            client.ask("/api/images")
+            assert disk.begun.wait(PATIENCE_S)
+            client.ask(f"/api/images/{OTHER}")
+            eventually(lambda: client.ask("/api/images").json["images"][OTHER]["is_done"])
+            is_shown = client.ask(f"/api/images/{OTHER}/tiles/0/0/0/0").pixels.shape[0] == 60
+            was_slow_done = gallery.known[SLOW].is_done
+        finally:
+            disk.gate.set()
+        eventually(lambda: gallery.known[SLOW].is_done)
+
+    assert is_shown
+    assert not was_slow_done
+    assert disk.opened == ["0.jpg", "1.jpg"]
+
+
+def test_an_image_that_is_left_for_a_moment_is_looked_at_again(
+    photos: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gallery, prepare = gallery_of(photos), ShownFile.prepare
+    moments = iter([OTHER])
+
+    def interrupted(self: ShownFile, goes_on: Callable[[], bool]) -> None:
+        moment = next(moments, None)
+        if moment is None:
+            prepare(self, goes_on)
+            return
+        gallery.want(moment)
+        prepare(self, goes_on)
+        gallery.reload(moment)  # It is not open any more, and keeps nothing waiting.
+
+    monkeypatch.setattr("glnet.raster.spooling.KEPT_BYTES", 0)
+    monkeypatch.setattr(ShownFile, "prepare", interrupted)
+    with gallery, gallery.shown(0), gallery.shown(OTHER):
+        gallery.want(0)
+        gallery.start()
+        eventually(lambda: gallery.known[0].is_done)
+
+        assert gallery.known[0].thumbnail is not None
 
 
 def test_an_image_that_is_changed_while_it_is_opened_is_opened_anew(

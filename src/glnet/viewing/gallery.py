@@ -5,6 +5,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from threading import Condition, RLock, Thread
 
@@ -68,6 +69,7 @@ class Gallery(Closing):
         self._wanted: int | None = None
         self._is_awake, self._is_closed = False, False
         self._worker = Thread(target=self._look_at_all, name="glnet-view", daemon=True)
+        self._opener: Thread | None = None
 
     def require_all(self) -> None:
         """Open every image once, so that what does not fit is found out at the start.
@@ -104,6 +106,8 @@ class Gallery(Closing):
         """
         with self.shown(number):
             pass
+        with self._lock:
+            self._changed.notify_all()
 
     def is_open(self, number: int) -> bool:
         """Whether an image can be shown without being opened first."""
@@ -148,8 +152,9 @@ class Gallery(Closing):
         with self._lock:
             self._is_closed = True
             self._changed.notify_all()
-        if self._worker.is_alive():
-            self._worker.join()
+        for thread in (self._worker, self._opener):
+            if thread is not None and thread.is_alive():
+                thread.join()
         self._images.close()
 
     def _opened(self, known: Known) -> ShownImage:
@@ -157,46 +162,71 @@ class Gallery(Closing):
 
     def _look_at_all(self) -> None:
         while (number := self._next()) is not None:
-            known = self.known[number]
-            version = known.version
-            try:
-                self._look_at(number, known)
-            except Exception as error:  # One image ends no looking at the others.
-                if not isinstance(error, GLNetError):
-                    traceback.print_exception(error)
-                if version == known.version:
-                    words = " ".join(str(error).split())
-                    known.error, known.is_done = words or type(error).__name__, True
+            self._try(number, self._look_at)
+
+    def _try(self, number: int, work: Callable[[int], None]) -> None:
+        known = self.known[number]
+        version = known.version
+        try:
+            work(number)
+        except Exception as error:  # One image ends no looking at the others.
+            if not isinstance(error, GLNetError):
+                traceback.print_exception(error)
+            if version == known.version:
+                words = " ".join(str(error).split())
+                known.error, known.is_done = words or type(error).__name__, True
 
     def _next(self) -> int | None:
-        """Which image is to be looked at; None at the end. Waits while there is none."""
+        """Which open image is to be looked at; None at the end. Waits while there is none."""
         with self._lock:
             while not self._is_closed:
-                if not self._is_awake:
-                    self._changed.wait()
-                    continue
-                if self._wanted is not None and self._is_unready(self._wanted):
-                    return self._wanted
-                for number in range(len(self.known)):
-                    if not self.known[number].is_done:
-                        return number
+                found = self._next_open() if self._is_awake else None
+                if found is not None:
+                    return found
                 self._changed.wait()
             return None
 
+    def _next_open(self) -> int | None:
+        """An open image to look at; where there is none, the next one begins to be opened."""
+        if self._wanted is not None and self._is_unready(self._wanted):
+            return self._wanted
+        for number in self._images.numbers:
+            if not self.known[number].is_done and self.is_open(number):
+                return number
+        order = chain([] if self._wanted is None else [self._wanted], range(len(self.known)))
+        undone = next((number for number in order if not self.known[number].is_done), None)
+        if undone is not None and self._opener is None:
+            # By another thread: this one is there for what is open, however long that takes.
+            self._opener = Thread(
+                target=self._open_behind, args=(undone,), name="glnet-open", daemon=True
+            )
+            self._opener.start()
+        return None
+
+    def _open_behind(self, number: int) -> None:
+        self._try(number, self.open)
+        with self._lock:
+            self._opener = None
+            self._changed.notify_all()
+
     def _is_unready(self, number: int) -> bool:
+        """Whether an image is open, and there is something to do for it."""
         image = self._images.get(number)
         known = self.known[number]
-        return not known.is_done or (
-            image is not None and known.error is None and not image.is_prepared
-        )
+        is_half_done = image is not None and known.error is None and not image.is_prepared
+        return image is not None and (is_half_done or not known.is_done)
 
-    def _look_at(self, number: int, known: Known) -> None:
-        version = known.version
+    def _look_at(self, number: int) -> None:
+        known = self.known[number]
+        version, is_left = known.version, False
 
         def goes_on() -> bool:
+            nonlocal is_left
             wanted = self._wanted
             is_other = wanted is not None and wanted != number and self._is_unready(wanted)
-            return not (self._is_closed or is_other or known.version != version)
+            # What was left once is left: somebody may want this image again meanwhile.
+            is_left = is_left or self._is_closed or is_other or known.version != version
+            return not is_left
 
         with self.shown(number) as image:
             image.prepare(goes_on)

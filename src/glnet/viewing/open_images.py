@@ -37,6 +37,12 @@ class OpenImages(Closing):
         self._left: list[_Place] = []
         self._lock = Lock()
 
+    @property
+    def numbers(self) -> list[int]:
+        """Of those that are open or begin to be, the one first that was asked for last."""
+        with self._lock:
+            return list(reversed(self._places))
+
     def get(self, number: int) -> ShownImage | None:
         """An image, if it is open now; to be asked, not to be read."""
         with self._lock:
