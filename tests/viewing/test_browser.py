@@ -1,12 +1,14 @@
 """The page in a real browser, against the arrays that its files were made of."""
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import rasterio
 from numpy.typing import NDArray
+from PIL import Image
 from playwright.sync_api import Browser
 
 from glnet.geometry import Size
@@ -14,11 +16,12 @@ from glnet.raster import write_picture
 from glnet.raster.gdal import gdal_settings
 from glnet.viewing.finding import ImageFiles, Named, find_files
 from glnet.viewing.gallery import Gallery
+from glnet.viewing.shown_file import ShownFile
 from glnet.viewing.shown_image import Showing
 from tests.inference.pictures import picture
 from tests.viewing.browser import NEEDS_BROWSER, Open, Visit, started
 from tests.viewing.drawn_files import COLORS, NAMES, Drawn, draw_files
-from tests.viewing.served import NEEDS_PAGE, Client, served
+from tests.viewing.served import NEEDS_PAGE, PATIENCE_S, Client, served
 
 pytestmark = [NEEDS_BROWSER, NEEDS_PAGE]
 
@@ -340,3 +343,30 @@ def _mostly_empty(path: Path, drawn: NDArray[np.uint8], row: int, column: int) -
         rasterio.open(path, "w", **kind, **tiles, height=20_000, width=20_000) as f,
     ):
         f.write(drawn, window=((row, row + 256), (column, column + 256)))
+
+
+def test_classes_that_are_known_only_after_a_copy_come_into_the_legend(
+    visit: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, prepare = threading.Event(), ShownFile.prepare
+
+    def prepare_later(self: ShownFile, goes_on: Callable[[], bool]) -> None:
+        assert gate.wait(PATIENCE_S)
+        prepare(self, goes_on)
+
+    monkeypatch.setattr("glnet.raster.spooling.KEPT_BYTES", 0)
+    monkeypatch.setattr(ShownFile, "prepare", prepare_later)
+    write_picture(tmp_path / "a.jpg", picture(60, 80))
+    Image.fromarray(np.full((60, 80), 2, np.uint8)).save(tmp_path / "mask.png")
+    files = ImageFiles(image=tmp_path / "a.jpg", truth=tmp_path / "mask.png")
+
+    with served(Gallery([files], Showing())) as client:
+        try:
+            page = visit(of=client)
+            before = page.text("#classes")
+        finally:
+            gate.set()
+        page.until("document.getElementById('classes').textContent.includes('class 2')")
+        page.page.close()
+
+    assert before == ""

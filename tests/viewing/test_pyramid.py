@@ -1,5 +1,7 @@
 """Tiles at every zoom, against the whole raster reduced at once."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +12,14 @@ from rasterio.enums import Resampling
 
 from glnet.errors import GeometryError, OutputError, RasterError
 from glnet.geometry import Size, Window
-from glnet.raster import ArrayRaster, Masked, masked_reduced, open_raster
+from glnet.raster import ArrayRaster, Masked, Raster, masked_reduced, open_raster
 from glnet.raster.gdal import gdal_settings
 from glnet.raster.protocol import whole
-from glnet.viewing.pyramid import TILE, Copy, Pyramid, is_tile, passes, zooms_of
+from glnet.raster.views import RasterView
+from glnet.viewing.pyramid import MOST_SHRINK, TILE, Copy, Pyramid, is_tile, passes, zooms_of
 from glnet.viewing.reducing import Fit, averaged, sampled
 from glnet.viewing.sources import GrowingLabels
-from glnet.viewing.tile_store import TileStore
+from glnet.viewing.tile_store import STORE_SIDE, TileStore
 from tests.inference.pictures import picture, raster
 from tests.raster.raster_files import write_tiff
 
@@ -162,6 +165,81 @@ def test_a_file_whose_own_copies_are_too_large_gets_smaller_ones(tmp_path: Path)
         shown = pyramid.tile(pyramid.zooms - 1, 0, 0)
 
     assert (shown.pixels == 55).all()
+
+
+class Counted(RasterView):
+    """A raster with smaller copies of its own; notes how many pixels are read of any at once."""
+
+    def __init__(self, raster: Raster, overviews: tuple[int, ...], reads: list[int]) -> None:
+        super().__init__(raster)
+        self.overviews, self.reads = overviews, reads
+
+    @contextmanager
+    def overview(self, number: int) -> Iterator[Raster]:
+        times = self.overviews[number]
+        pixels = self.raster.read(whole(self.raster))[:, ::times, ::times]
+        yield Counted(ArrayRaster(np.moveaxis(pixels, 0, 2)), (), self.reads)
+
+    def read_masked(self, window: Window) -> Masked:
+        self.reads.append(window.size.area)
+        return super().read_masked(window)
+
+
+TALL = Size(20_000, 300)
+
+
+@pytest.mark.parametrize("fit", [averaged, sampled])
+@pytest.mark.parametrize("own", [(), (2,), (3,), (7,), (9,), (16,), (64,), (2, 32), (4, 64)])
+def test_no_tile_is_made_of_many_pixels_wherever_copies_are_missing(
+    own: tuple[int, ...], fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: list[int] = []
+    read_back = TileStore.read_masked
+
+    def counted(self: TileStore, window: Window) -> Masked:
+        reads.append(window.size.area)
+        return read_back(self, window)
+
+    monkeypatch.setattr(TileStore, "read_masked", counted)
+    image = ArrayRaster(np.zeros((TALL.height, TALL.width, 1), np.uint8))
+    with Pyramid(Counted(image, own, reads), fit, tmp_path) as pyramid:
+        pyramid.build(lambda: True)
+        built, at_once = sum(reads), max(reads, default=0)
+        for zoom in range(pyramid.zooms):
+            reads.clear()
+            tile = pyramid.tile(zoom, 0, 0)
+            height, width = (MOST_SHRINK * side + 1 for side in tile.pixels.shape[1:])
+            assert sum(reads) <= height * width, f"zoom {zoom}"
+
+    assert at_once <= (8 * STORE_SIDE) ** 2
+    # Once over the file where its first gap asks for it, and over what is smaller.
+    assert built <= 1.02 * TALL.area
+    assert pyramid.done == pyramid.total
+
+
+def test_a_gap_between_a_files_own_copies_is_closed_with_what_the_file_holds(
+    tmp_path: Path,
+) -> None:
+    path = write_tiff(tmp_path / "a.tif", np.moveaxis(noise(*SIDES), 2, 0), tiled=True)
+    add_overviews(path, [16], 77)
+
+    with open_raster(path) as image, Pyramid(image, averaged, tmp_path) as pyramid:
+        are_final = [pyramid.is_final(zoom) for zoom in range(5)]
+        before = pyramid.tile(3, 0, 0)
+        asked = iter([True, False])
+        pyramid.build(lambda: next(asked))
+        meanwhile = pyramid.tile(3, 0, 0)
+        pyramid.build(lambda: True)
+        made, own = tiles_of(pyramid, 3), tiles_of(pyramid, 4)
+        expected = masked_reduced(image, whole(image), 8)
+
+    assert are_final == [True, True, True, False, True]
+    assert (before.pixels == 77).all()  # The next own one, larger than it is.
+    assert before.valid is None
+    assert np.array_equal(meanwhile.pixels[:, :256], expected.pixels[:, :256])
+    assert (meanwhile.pixels[:, 256:] == 77).all()
+    assert np.array_equal(made.pixels, expected.pixels)
+    assert (own.pixels == 77).all()
 
 
 @pytest.mark.parametrize(

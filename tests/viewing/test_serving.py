@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from glnet.errors import ConfigurationError, OutputError, RasterError
 from glnet.geometry import Size, Window
@@ -14,8 +15,9 @@ from glnet.raster import open_raster, write_picture
 from glnet.viewing import page_files, serving
 from glnet.viewing.encoding import Encoded
 from glnet.viewing.finding import ImageFiles
-from glnet.viewing.gallery import MOST_OPEN, Gallery, thumbnail
+from glnet.viewing.gallery import Gallery, thumbnail
 from glnet.viewing.layers import Tile
+from glnet.viewing.open_images import MOST_OPEN
 from glnet.viewing.reducing import averaged
 from glnet.viewing.shown_file import ShownFile
 from glnet.viewing.shown_image import Showing, ShownImage
@@ -202,7 +204,7 @@ def test_only_a_few_images_are_open_at_once(tmp_path: Path) -> None:
     with served(gallery) as client:
         for number in range(len(images)):
             assert client.ask(f"/api/images/{number}").status == 200
-        open_now = sum(of.picture.file.size == Size(60, 80) for of in gallery._open.values())
+        open_now = sum(gallery.is_open(number) for number in range(len(images)))
         listed = wait_for_all(client)
 
     assert open_now <= MOST_OPEN + 1  # The one that is looked at in the background.
@@ -256,6 +258,23 @@ def test_a_file_without_windows_is_copied_first(
     assert "values" not in unknown
     assert np.array_equal(after.pixels[..., :3], expected)
     assert known["values"] == expected[0, 0].tolist()
+
+
+def test_classes_of_a_mask_that_is_copied_first_are_told_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("glnet.raster.spooling.KEPT_BYTES", 0)
+    Image.fromarray(np.full((60, 80), 2, np.uint8)).save(tmp_path / "mask.png")
+    files = ImageFiles(image=write_photo(tmp_path / "a.jpg"), labels=tmp_path / "mask.png")
+
+    with served(Gallery([files], Showing())) as client:
+        before = client.ask("/api/images/0").json["classes"]
+        wait_for_all(client)
+        after = client.ask("/api/images/0/state").json
+
+    assert before == []
+    assert [of["name"] for of in after["classes"]] == ["class 0", "class 1", "class 2"]
+    assert after["layers"][1]["classes"] == after["classes"]
 
 
 def test_copying_that_nobody_waits_for_is_left(

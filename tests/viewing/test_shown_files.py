@@ -20,6 +20,7 @@ from glnet.raster import (
     Georeference,
     LabelWriter,
     Masked,
+    RasterFile,
     class_names,
     open_raster,
     write_picture,
@@ -29,10 +30,10 @@ from glnet.viewing.box_file import read_boxes
 from glnet.viewing.describing import ground_step, survey_in_full
 from glnet.viewing.encoding import NOTHING
 from glnet.viewing.finding import ImageFiles, Named, find_files
-from glnet.viewing.labels import above, by_color, by_index, classes_of, decoding_of
+from glnet.viewing.labels import LabelView, above, by_color, by_index, classes_of, decoding_of
 from glnet.viewing.layers import Layer, LayerKind, Style, as_steps
 from glnet.viewing.pyramid import Pyramid
-from glnet.viewing.reducing import averaged
+from glnet.viewing.reducing import averaged, sampled
 from glnet.viewing.shown_file import ChangedFileError, ShownFile
 from glnet.viewing.shown_image import Showing, ShownImage
 from glnet.viewing.stretching import stretch_of
@@ -76,7 +77,7 @@ def test_names_that_are_somebody_elses_are_none(words: str, tmp_path: Path) -> N
 
 def test_classes_have_the_files_names_and_colours(tmp_path: Path) -> None:
     with open_raster(write_labels(tmp_path / "a.tif", Size(5, 6)), "keep") as raster:  # type: ignore[arg-type]
-        assert classes_of(raster) == CLASSES
+        assert classes_of(raster, None) == CLASSES
 
 
 def test_classes_without_names_are_those_of_the_colours_or_of_the_values(tmp_path: Path) -> None:
@@ -84,8 +85,52 @@ def test_classes_without_names_are_those_of_the_colours_or_of_the_values(tmp_pat
     plain = write_tiff(tmp_path / "b.tif", np.full((1, 5, 6), 3, np.uint8))
 
     with open_raster(colored, "keep") as first, open_raster(plain) as second:  # type: ignore[arg-type]
-        assert [of.color for of in classes_of(first)] == [of.color for of in CLASSES]
-        assert [of.name for of in classes_of(second)] == [f"class {at}" for at in range(4)]
+        with Pyramid(LabelView(second, by_index), sampled, tmp_path) as pyramid:
+            found = classes_of(second, pyramid)
+        assert [of.color for of in classes_of(first, None)] == [of.color for of in CLASSES]
+        assert [of.name for of in found] == [f"class {at}" for at in range(4)]
+        assert classes_of(second, None) == ()
+
+
+@pytest.mark.parametrize("what", ["labels", "truth", "others"])
+def test_masks_without_windows_are_never_decoded_whole(
+    what: str, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> Masked:
+        raise AssertionError("decoded whole, and kept")
+
+    monkeypatch.setattr("glnet.raster.spooling.KEPT_BYTES", 0)
+    monkeypatch.setattr(RasterFile, "_decode", fail)
+    mask = tmp_path / "mask.png"
+    Image.fromarray(np.full((60, 80), 3, np.uint8)).save(mask)
+    given = (("other", mask),) if what == "others" else mask
+    files = ImageFiles(image=photo, **{what: given})  # type: ignore[arg-type]
+
+    with shown(files, tmp_path) as image:
+        before = image.layers[0]
+        assert (image.classes, image.layers[1].classes) == ((), ())
+        image.prepare(lambda: True)
+        names = [of.name for of in image.classes]
+        assert image.layers[1].classes == image.classes
+        assert image.layers[0] is before
+
+    assert names == [f"class {at}" for at in range(4)]
+
+
+def test_a_mask_that_is_copied_takes_no_name_from_another(
+    photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("glnet.raster.spooling.KEPT_BYTES", 0)
+    mask = tmp_path / "mask.png"
+    Image.fromarray(np.full((60, 80), 3, np.uint8)).save(mask)
+    named = write_labels(tmp_path / "named.tif", Size(60, 80))
+
+    with shown(ImageFiles(image=photo, labels=named, others=(("old", mask),)), tmp_path) as image:
+        image.prepare(lambda: True)
+        by_name = {layer.name: layer.classes for layer in image.layers}
+
+    assert (image.classes, by_name["labels"]) == (CLASSES, CLASSES)
+    assert len(by_name["old"]) == 4
 
 
 def test_values_beyond_the_classes_are_seen_and_called_by_their_number() -> None:
@@ -267,6 +312,7 @@ def test_a_masks_threshold_makes_two_classes(photo: Path, tmp_path: Path) -> Non
     with shown(ImageFiles(image=photo, truth=truth), tmp_path, Showing(threshold=127)) as of:
         assert of.truth is not None
         found = of.truth.read(Window(0, 0, Size(1, 1)))
+        assert len(of.classes) == 2
     assert found is not None
     assert found.pixels.item() == 1
 

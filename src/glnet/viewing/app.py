@@ -3,6 +3,7 @@
 import re
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
+from typing import TypeVar
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -11,6 +12,7 @@ from starlette.routing import Route
 
 from glnet.errors import GLNetError
 from glnet.viewing.describing import (
+    classes,
     image_in_full,
     image_in_short,
     layers_in_short,
@@ -34,6 +36,7 @@ FOR_A_DAY = "private, max-age=86400, immutable"
 """What is addressed with its version never changes."""
 
 Answer = Callable[[Request], Awaitable[Response]]
+Made = TypeVar("Made")
 
 
 class MissingError(Exception):
@@ -54,7 +57,7 @@ class Server:
     ) -> None:
         self._gallery, self._files, self._job = gallery, files, job
         self.cache = TileCache()
-        self._workers = Workers()
+        self._workers, self._openers = Workers(), Workers()
         # In the addresses of tiles, so that no browser shows those of another run.
         self._run = secrets.token_hex(4)
 
@@ -103,13 +106,13 @@ class Server:
     async def _image(self, request: Request) -> Response:
         number = self._number_of_image(request)
 
-        def describe() -> dict[str, object]:
-            self._reload_if_changed(number)
-            with self._gallery.shown(number) as image:
-                image.layer(0)
-                return image_in_full(number, self._gallery.known[number], image)
+        def describe(image: ShownImage) -> dict[str, object]:
+            image.layer(0)
+            return image_in_full(number, self._gallery.known[number], image)
 
-        described = await self._workers.do(describe)
+        await self._require_open(number)
+        await self._workers.do(lambda: self._reload_if_changed(number))
+        described = await self._with_image(number, describe)
         self._gallery.want(number)
         return _fresh(described)
 
@@ -118,20 +121,19 @@ class Server:
         number = self._number_of_image(request)
         known = self._gallery.known[number]
 
-        def describe() -> dict[str, object]:
-            with self._gallery.shown(number) as image:
-                errors = [of.error for of in image.opened if of.error is not None]
-                return {
-                    **image_in_short(number, known),
-                    "layers": layers_in_short(image),
-                    "survey": None
-                    if known.survey is None
-                    else survey_in_full(known.survey, image.classes),
-                    "error": known.error or next(iter(errors), None),
-                    "has_changed": _has_changed(image),
-                }
+        def describe(image: ShownImage) -> dict[str, object]:
+            errors = [of.error for of in image.opened if of.error is not None]
+            counted = known.survey
+            return {
+                **image_in_short(number, known),
+                "layers": layers_in_short(image),
+                "classes": classes(image.classes),
+                "survey": None if counted is None else survey_in_full(counted, image.classes),
+                "error": known.error or next(iter(errors), None),
+                "has_changed": _has_changed(image),
+            }
 
-        described = await self._workers.do(describe)
+        described = await self._with_image(number, describe)
         return _fresh({**described, "job": self._job_now()})
 
     async def _thumbnail(self, request: Request) -> Response:
@@ -144,13 +146,12 @@ class Server:
         number = self._number_of_image(request)
         row, column = _number(request, "row"), _number(request, "column")
 
-        def describe() -> dict[str, object]:
-            with self._gallery.shown(number) as image:
-                if row >= image.size.height or column >= image.size.width:
-                    raise MissingError
-                return pixel_in_full(image, row, column)
+        def describe(image: ShownImage) -> dict[str, object]:
+            if row >= image.size.height or column >= image.size.width:
+                raise MissingError
+            return pixel_in_full(image, row, column)
 
-        return _fresh(await self._workers.do(describe))
+        return _fresh(await self._with_image(number, describe))
 
     async def _tile(self, request: Request) -> Response:
         number = self._number_of_image(request)
@@ -162,24 +163,33 @@ class Server:
         if found is None or not found.is_final:
             if await request.is_disconnected():
                 raise MissingError  # The page has moved on, and nobody waits for it.
-            found = await self._workers.do(lambda: self._made(number, place, style))
+            found = await self._with_image(number, lambda image: _made(image, place, style))
             if found is not None and found.is_final:
                 self.cache.put(key, found)
         if found is None:
             return _picture(blank(), is_final=False)
         return _picture(found.encoded, is_final=found.is_final)
 
-    def _made(self, number: int, place: tuple[int, ...], style: Style) -> Tile | None:
-        layer_number, zoom, row, column = place
-        with self._gallery.shown(number) as image:
-            layer = image.layer(layer_number)
-            if layer is None or not is_tile(image.size, zoom, row, column):
-                raise MissingError
-            return layer.tile(zoom, row, column, style)
-
     async def _reload(self, request: Request) -> Response:
-        self._gallery.reload(self._number_of_image(request))
+        number = self._number_of_image(request)
+        # Files are closed, which may take as long as opening them.
+        await self._openers.do(lambda: self._gallery.reload(number))
         return _fresh({})
+
+    async def _with_image(self, number: int, work: Callable[[ShownImage], Made]) -> Made:
+        """Do something with an image in a thread, once it is open."""
+        await self._require_open(number)
+
+        def worked() -> Made:
+            with self._gallery.shown(number) as image:
+                return work(image)
+
+        return await self._workers.do(worked)
+
+    async def _require_open(self, number: int) -> None:
+        """Wait until an image is open: one thread opens it, and those who wait take none."""
+        if not self._gallery.is_open(number):
+            await self._openers.do_once(number, lambda: self._gallery.open(number))
 
     async def _cancel(self, _: Request) -> Response:
         if self._job is None:
@@ -204,6 +214,14 @@ class Server:
             has_changed = _has_changed(image)
         if has_changed:
             self._gallery.reload(number)
+
+
+def _made(image: ShownImage, place: tuple[int, ...], style: Style) -> Tile | None:
+    number, zoom, row, column = place
+    layer = image.layer(number)
+    if layer is None or not is_tile(image.size, zoom, row, column):
+        raise MissingError
+    return layer.tile(zoom, row, column, style)
 
 
 def _answering(answer: Answer) -> Answer:

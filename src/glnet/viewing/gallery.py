@@ -2,10 +2,10 @@
 
 import tempfile
 import traceback
-from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from threading import Condition, RLock, Thread
 
@@ -16,12 +16,9 @@ from glnet.errors import GLNetError
 from glnet.geometry import Size
 from glnet.viewing.encoding import Encoded, picture
 from glnet.viewing.finding import ImageFiles
+from glnet.viewing.open_images import OpenImages
 from glnet.viewing.shown_image import Running, Showing, ShownImage
 from glnet.viewing.survey import Survey, survey
-
-MOST_OPEN = 8
-MOST_HELD_BYTES = 1 << 27
-"""Images that nobody looks at are closed beyond these."""
 
 THUMBNAIL = 160
 """The longer side of a picture in the strip of images."""
@@ -65,14 +62,14 @@ class Gallery(Closing):
         self.known = [Known(files) for files in images]
         self._showing = showing
         self.folder = folder or Path(tempfile.gettempdir())
-        self._open: OrderedDict[int, ShownImage] = OrderedDict()
-        self._uses: dict[int, int] = {}
-        self._left: list[ShownImage] = []
+        self._images = OpenImages(lambda number: self._opened(self.known[number]))
+        # The event loop waits for it: nobody may wait for a disk who holds it.
         self._lock = RLock()
         self._changed = Condition(self._lock)
         self._wanted: int | None = None
         self._is_awake, self._is_closed = False, False
         self._worker = Thread(target=self._look_at_all, name="glnet-view", daemon=True)
+        self._opener: Thread | None = None
 
     def require_all(self) -> None:
         """Open every image once, so that what does not fit is found out at the start.
@@ -89,8 +86,7 @@ class Gallery(Closing):
         """Have a thread that looks at all images, once somebody looks at any."""
         self._worker.start()
 
-    @contextmanager
-    def shown(self, number: int) -> Iterator[ShownImage]:
+    def shown(self, number: int) -> AbstractContextManager[ShownImage]:
         """An image, opened where it is not, and kept open for a while.
 
         Raises:
@@ -98,13 +94,24 @@ class Gallery(Closing):
             RasterError: If it cannot be opened.
             DatasetError: If a layer has another size by now.
         """
-        image = self._take(number)
-        try:
-            yield image
-        finally:
-            with self._lock:
-                self._uses[id(image)] -= 1
-                self._close_some()
+        return self._images.shown(number)
+
+    def open(self, number: int) -> None:
+        """Have an image open for those who ask next.
+
+        Raises:
+            IndexError: If there is no such image.
+            RasterError: If it cannot be opened.
+            DatasetError: If a layer has another size by now.
+        """
+        with self.shown(number):
+            pass
+        with self._lock:
+            self._changed.notify_all()
+
+    def is_open(self, number: int) -> bool:
+        """Whether an image can be shown without being opened first."""
+        return self._images.get(number) is not None
 
     def wake(self) -> None:
         """Somebody looks: begin to look at all images in the background."""
@@ -125,13 +132,14 @@ class Gallery(Closing):
             number: Which.
             files: Where it is now, if elsewhere.
         """
+        known = self.known[number]
+        known.files = files or known.files
+        self._images.forget(number)
+        # Only now: whoever knows the new version is shown what is opened from here on.
         with self._lock:
-            known = self.known[number]
-            known.files = files or known.files
             known.version += 1
             known.thumbnail, known.survey, known.error = None, None, None
             known.is_done = False
-            self._forget(number)
             self._changed.notify_all()
 
     def show_running(self, number: int, running: Running | None) -> None:
@@ -144,86 +152,81 @@ class Gallery(Closing):
         with self._lock:
             self._is_closed = True
             self._changed.notify_all()
-        if self._worker.is_alive():
-            self._worker.join()
-        with self._lock:
-            for number in list(self._open):
-                self._forget(number)
+        for thread in (self._worker, self._opener):
+            if thread is not None and thread.is_alive():
+                thread.join()
+        self._images.close()
 
     def _opened(self, known: Known) -> ShownImage:
         return ShownImage(known.files, self._showing, self.folder, known.running)
 
-    def _take(self, number: int) -> ShownImage:
-        with self._lock:
-            image = self._open.get(number)
-            if image is None:
-                image = self._open[number] = self._opened(self.known[number])
-                self._uses[id(image)] = 0
-            self._open.move_to_end(number)
-            self._uses[id(image)] += 1
-            return image
-
-    def _forget(self, number: int) -> None:
-        """Close an image, as soon as nobody uses it."""
-        image = self._open.pop(number, None)
-        if image is not None:
-            self._left.append(image)
-        self._close_some()
-
-    def _close_some(self) -> None:
-        idle = [number for number, image in self._open.items() if not self._uses[id(image)]]
-        for number in idle[:-1]:
-            held = sum(image.held_bytes for image in self._open.values())
-            if len(self._open) <= MOST_OPEN and held <= MOST_HELD_BYTES:
-                break
-            self._left.append(self._open.pop(number))
-        for image in [of for of in self._left if not self._uses[id(of)]]:
-            self._left.remove(image)
-            del self._uses[id(image)]
-            image.close()
-
     def _look_at_all(self) -> None:
         while (number := self._next()) is not None:
-            known = self.known[number]
-            version = known.version
-            try:
-                self._look_at(number, known)
-            except Exception as error:  # One image ends no looking at the others.
-                if not isinstance(error, GLNetError):
-                    traceback.print_exception(error)
-                if version == known.version:
-                    words = " ".join(str(error).split())
-                    known.error, known.is_done = words or type(error).__name__, True
+            self._try(number, self._look_at)
+
+    def _try(self, number: int, work: Callable[[int], None]) -> None:
+        known = self.known[number]
+        version = known.version
+        try:
+            work(number)
+        except Exception as error:  # One image ends no looking at the others.
+            if not isinstance(error, GLNetError):
+                traceback.print_exception(error)
+            if version == known.version:
+                words = " ".join(str(error).split())
+                known.error, known.is_done = words or type(error).__name__, True
 
     def _next(self) -> int | None:
-        """Which image is to be looked at; None at the end. Waits while there is none."""
+        """Which open image is to be looked at; None at the end. Waits while there is none."""
         with self._lock:
             while not self._is_closed:
-                if not self._is_awake:
-                    self._changed.wait()
-                    continue
-                if self._wanted is not None and self._is_unready(self._wanted):
-                    return self._wanted
-                for number in range(len(self.known)):
-                    if not self.known[number].is_done:
-                        return number
+                found = self._next_open() if self._is_awake else None
+                if found is not None:
+                    return found
                 self._changed.wait()
             return None
 
-    def _is_unready(self, number: int) -> bool:
-        image = self._open.get(number)
-        known = self.known[number]
-        return not known.is_done or (
-            image is not None and known.error is None and not image.is_prepared
-        )
+    def _next_open(self) -> int | None:
+        """An open image to look at; where there is none, the next one begins to be opened."""
+        if self._wanted is not None and self._is_unready(self._wanted):
+            return self._wanted
+        for number in self._images.numbers:
+            if not self.known[number].is_done and self.is_open(number):
+                return number
+        order = chain([] if self._wanted is None else [self._wanted], range(len(self.known)))
+        undone = next((number for number in order if not self.known[number].is_done), None)
+        if undone is not None and self._opener is None:
+            # By another thread: this one is there for what is open, however long that takes.
+            self._opener = Thread(
+                target=self._open_behind, args=(undone,), name="glnet-open", daemon=True
+            )
+            self._opener.start()
+        return None
 
-    def _look_at(self, number: int, known: Known) -> None:
-        version = known.version
+    def _open_behind(self, number: int) -> None:
+        self._try(number, self.open)
+        with self._lock:
+            self._opener = None
+            self._changed.notify_all()
+
+    def _is_unready(self, number: int) -> bool:
+        """Whether an image is open, and there is something to do for it."""
+        image = self._images.get(number)
+        known = self.known[number]
+        is_half_done = image is not None and known.error is None and not image.is_prepared
+        return image is not None and (is_half_done or not known.is_done)
+
+    def _look_at(self, number: int) -> None:
+        known = self.known[number]
+        version, is_left = known.version, False
 
         def goes_on() -> bool:
+            nonlocal is_left
             wanted = self._wanted
             is_other = wanted is not None and wanted != number and self._is_unready(wanted)
-            return not (self._is_closed or is_other or known.version != version)
+            # What was left once is left: somebody may want this image again meanwhile.
+            is_left = is_left or self._is_closed or is_other or known.version != version
+            return not is_left
 
         with self.shown(number) as image:
             image.prepare(goes_on)
@@ -232,8 +235,9 @@ class Gallery(Closing):
             if known.thumbnail is None:
                 known.thumbnail = thumbnail(image)
             counted = self._surveyed(image, goes_on)
-            if goes_on():
-                known.survey, known.is_done = counted, True
+            with self._lock:
+                if goes_on():
+                    known.survey, known.is_done = counted, True
 
     def _surveyed(self, image: ShownImage, goes_on: Callable[[], bool]) -> Survey | None:
         if image.labels is None:

@@ -76,6 +76,8 @@ class Guard:
             await send(message)
 
         answer = self._refusal(scope)
+        if answer is not None:  # Who has no token yet keeps no connection.
+            answer.headers["connection"] = "close"
         await (answer or self._app)(scope, receive, guarded)
 
     def _refusal(self, scope: Scope) -> Response | None:

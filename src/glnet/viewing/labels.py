@@ -14,6 +14,7 @@ from glnet.raster import Masked, Raster, RasterFile, class_names
 from glnet.raster.protocol import Pixels
 from glnet.raster.views import LayeredView
 from glnet.viewing.encoding import NOTHING
+from glnet.viewing.pyramid import Pyramid
 from glnet.viewing.stretching import sample_windows
 
 Bytes = NDArray[np.uint8]
@@ -118,13 +119,18 @@ def decoding_of(
     if not classes:
         raise ConfigurationError(
             f"{raster.name} has {raster.bands} bands, and no classes are known whose colours it "
-            "could show; name a label map with --labels, or a mask of one band"
+            "could show; name a label map that has names or colours with --labels, or a mask of "
+            "one band"
         )
     return by_color([info.color for info in classes])
 
 
-def classes_of(raster: RasterFile) -> tuple[ClassInfo, ...]:
+def classes_of(raster: RasterFile, pyramid: Pyramid | None) -> tuple[ClassInfo, ...]:
     """The classes of a label map, from its names, its colours, or the values in a sample of it.
+
+    Args:
+        raster: The file, of which the header alone is read.
+        pyramid: Its labels, for the sample; without them, no classes are found there.
 
     Raises:
         RasterError: If it cannot be read.
@@ -137,7 +143,7 @@ def classes_of(raster: RasterFile) -> tuple[ClassInfo, ...]:
     elif colored:
         count = max(colored) + 1
     else:
-        count = _values_in_sample(raster)
+        count = 0 if pyramid is None else _values_in_sample(pyramid)
     return tuple(
         ClassInfo(
             names[value] if value < len(names) and names[value].strip() else f"class {value}",
@@ -147,8 +153,8 @@ def classes_of(raster: RasterFile) -> tuple[ClassInfo, ...]:
     )
 
 
-def _values_in_sample(raster: RasterFile) -> int:
-    found = [by_index(raster.read(window)) for window in sample_windows(raster.size)]
+def _values_in_sample(pyramid: Pyramid) -> int:
+    found = [pyramid.read(window).pixels for window in sample_windows(pyramid.size)]
     values = np.concatenate([labels.ravel() for labels in found])
     return int(values[values != NOTHING].max(initial=0)) + 1
 

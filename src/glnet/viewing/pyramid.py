@@ -24,9 +24,6 @@ TILE = 512
 MOST_SHRINK = 4
 """A tile is made of at most so many times its pixels along a side."""
 
-STEP = 8
-"""How many times smaller a copy is than what it is made of: it takes a 64th of the room."""
-
 
 class Copy(NamedTuple):
     """A raster in fewer pixels, so many times along a side, about."""
@@ -35,12 +32,21 @@ class Copy(NamedTuple):
     raster: Raster
 
 
+class _Missing(NamedTuple):
+    """A copy that is to be made: of what, how many times smaller along a side than that."""
+
+    source: Raster
+    copy: Copy
+    step: int
+
+
 class Pyramid(Closing):
     """Tiles of a raster at zooms 0, 1, 2, ...: of every pixel, every second, every fourth, ....
 
     A tile is made from the smallest copy that is large enough. Where none of the file's own copies
-    is near, a tile would take half of the file: there, copies are made by `build`, in one pass over
-    the file, and until that is done a tile shows what there is.
+    is near, beyond the last of them or between two, a tile would take half of the file: there,
+    copies are made by `build`, each in one pass over the next larger one, and until that is done a
+    tile shows what there is, and for the rest a smaller copy, if the file has one.
 
     Reads from one thread at a time, whoever asks.
 
@@ -61,13 +67,10 @@ class Pyramid(Closing):
         self._files = ExitStack()
         smaller: Iterable[Copy] = self._own(raster) if copies is None else copies
         self._copies = [Copy(1, raster), *smaller]
-        self._made: list[Copy] = []
+        self._missing: list[_Missing] = []
         self._is_built = False
-        last = self._copies[-1].times
-        while copies is None and self.largest_shrink > MOST_SHRINK * last:
-            last *= STEP
-            self._made.append(self._empty(last, (self._made or self._copies)[-1].raster))
-            self.total += math.prod(_tiles(self._made[-1].raster.size, STORE_SIDE))
+        if copies is None:
+            self._find_missing()
 
     @property
     def zooms(self) -> int:
@@ -75,18 +78,13 @@ class Pyramid(Closing):
         return zooms_of(self.size)
 
     @property
-    def largest_shrink(self) -> int:
-        """How many times smaller the raster is at the last zoom."""
-        return 1 << (self.zooms - 1)
-
-    @property
     def needs_building(self) -> bool:
         """Whether copies are to be made."""
-        return bool(self._made) and not self._is_built
+        return bool(self._missing) and not self._is_built
 
     def is_final(self, zoom: int) -> bool:
         """Whether tiles of a zoom stay as they are."""
-        return self._is_built or self._copy_for(1 << zoom) not in self._made
+        return self._is_built or not self._is_made(self._copy_for(1 << zoom))
 
     def tile(self, zoom: int, row: int, column: int) -> Masked:
         """A tile, `TILE` pixels high and wide or what is left of the raster there.
@@ -99,9 +97,13 @@ class Pyramid(Closing):
         top, left = row * TILE, column * TILE
         size = Size(min(TILE, at.height - top), min(TILE, at.width - left))
         copy = self._copy_for(1 << zoom)
-        window, factor = _scaled(Window(top, left, size), 1 << zoom, self.size, copy)
+        place = Window(top, left, size)
         with self.lock:
-            return self._fit(copy.raster, window, size, factor)
+            found = self._fitted(copy, place, 1 << zoom)
+            coarser = [of for of in self._copies if of.times > 1 << zoom and not self._is_made(of)]
+            if self.is_final(zoom) or not coarser:
+                return found
+            return _filled(found, self._fitted(coarser[0], place, 1 << zoom))
 
     def whole(self, size: Size) -> Masked:
         """All of it in some pixels, from the smallest copy that is large enough.
@@ -134,14 +136,11 @@ class Pyramid(Closing):
             RasterError: If pixels cannot be read.
             OutputError: If the disk is full.
         """
-        source = self._copies[-1].raster
-        for copy in self._made:
-            assert isinstance(copy.raster, TileStore)
-            for window in passes(source, STORE_SIDE * STEP):
+        for missing in self._missing:
+            for window in passes(missing.source, STORE_SIDE * missing.step):
                 if not goes_on():
                     return
-                self._add(source, window, copy.raster)
-            source = copy.raster
+                self._add(missing, window)
         self._is_built = True
 
     def close(self) -> None:
@@ -160,23 +159,46 @@ class Pyramid(Closing):
                 continue
             yield Copy(times, smaller)
 
-    def _empty(self, times: int, source: Raster) -> Copy:
+    def _find_missing(self) -> None:
+        """Put an empty copy wherever a zoom's tiles would be made of too many pixels."""
+        for zoom in range(self.zooms):
+            shrink = 1 << zoom
+            near = self._copy_for(shrink)
+            if shrink > MOST_SHRINK * near.times:
+                # 8 of powers of two: the copy takes a 64th of the room.
+                step = shrink // near.times
+                copy = Copy(near.times * step, self._empty(near.raster, step))
+                self._copies.insert(self._copies.index(near) + 1, copy)
+                self._missing.append(_Missing(near.raster, copy, step))
+                self.total += math.prod(_tiles(copy.raster.size, STORE_SIDE))
+
+    def _empty(self, source: Raster, step: int) -> TileStore:
         # Means of whole numbers of over 8 bits are fractions.
         is_kept = source.dtype == np.uint8
         dtype = source.dtype if is_kept else np.dtype(np.float32)
-        size = _smaller(source.size, STEP)
+        size = _smaller(source.size, step)
         store = TileStore(source.name, size, source.bands, dtype, self._folder)
-        return Copy(times, self._files.enter_context(store))
+        return self._files.enter_context(store)
+
+    def _is_made(self, copy: Copy) -> bool:
+        return any(missing.copy is copy for missing in self._missing)
+
+    def _fitted(self, copy: Copy, place: Window, shrink: int) -> Masked:
+        """A place at a zoom, in its pixels."""
+        window, factor = _scaled(place, shrink, self.size, copy)
+        return self._fit(copy.raster, window, place.size, factor)
 
     def _copy_for(self, shrink: int) -> Copy:
-        return [of for of in (*self._copies, *self._made) if of.times <= shrink][-1]
+        return [of for of in self._copies if of.times <= shrink][-1]
 
-    def _add(self, source: Raster, window: Window, store: TileStore) -> None:
-        if self._is_there(window, store):  # Made before this was left.
+    def _add(self, missing: _Missing, window: Window) -> None:
+        source, (_, store), step = missing
+        assert isinstance(store, TileStore)
+        if _is_there(window, store, step):  # Made before this was left.
             return
         with self.lock:
-            found = self._fit(source, window, _smaller(window.size, STEP), STEP)
-        top, left = window.row // STEP, window.column // STEP
+            found = self._fit(source, window, _smaller(window.size, step), step)
+        top, left = window.row // step, window.column // step
         for row in range(0, found.pixels.shape[1], STORE_SIDE):
             for column in range(0, found.pixels.shape[2], STORE_SIDE):
                 at = ((top + row) // STORE_SIDE, (left + column) // STORE_SIDE)
@@ -186,12 +208,21 @@ class Pyramid(Closing):
                 store.write(*at, tile)
                 self.done += 1
 
-    def _is_there(self, window: Window, store: TileStore) -> bool:
-        """Whether the last tile that is made of a window has arrived."""
-        return store.has(
-            (window.row_stop - 1) // STEP // STORE_SIDE,
-            (window.column_stop - 1) // STEP // STORE_SIDE,
-        )
+
+def _is_there(window: Window, store: TileStore, step: int) -> bool:
+    """Whether the last tile that is made of a window has arrived."""
+    return store.has(
+        (window.row_stop - 1) // step // STORE_SIDE,
+        (window.column_stop - 1) // step // STORE_SIDE,
+    )
+
+
+def _filled(found: Masked, other: Masked) -> Masked:
+    """What is found, and the other where nothing is."""
+    if found.valid is None:
+        return found
+    pixels = np.where(found.valid, found.pixels, other.pixels.astype(found.pixels.dtype))
+    return Masked(pixels, None if other.valid is None else found.valid | other.valid)
 
 
 def zooms_of(size: Size) -> int:

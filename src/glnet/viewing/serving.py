@@ -153,11 +153,13 @@ def _next_free(family: socket.AddressFamily, host: str, port: int) -> int | None
 def _running(app: object, listening: socket.socket) -> Iterator[None]:
     import uvicorn  # noqa: PLC0415 - an extra
 
+    from glnet.viewing.patience import PatientProtocol  # noqa: PLC0415 - needs it
+
     server = uvicorn.Server(
         uvicorn.Config(
             app,  # type: ignore[arg-type]
             loop="asyncio",
-            http="h11",
+            http=PatientProtocol,
             ws="none",
             lifespan="off",
             log_config=None,

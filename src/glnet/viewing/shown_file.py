@@ -113,6 +113,8 @@ class ShownFile(Closing):
         self._files = ExitStack()
         self.file = opening.file(path)
         self._files.enter_context(self.file)
+        # Looks into the file, therefore once.
+        self._is_copied = isinstance(self.file, RasterFile) and reading_cost(self.file).pays
         self.decoded = (0, 0)
         self.error: str | None = None
         self.pyramid: Pyramid | None = None
@@ -210,10 +212,6 @@ class ShownFile(Closing):
         if self.pyramid is not None:
             self.pyramid.close()
         self._files.close()
-
-    @property
-    def _is_copied(self) -> bool:
-        return isinstance(self.file, RasterFile) and reading_cost(self.file).pays
 
     def _copy(self, goes_on: Callable[[], bool]) -> None:
         assert isinstance(self.file, RasterFile)

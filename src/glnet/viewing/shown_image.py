@@ -83,6 +83,8 @@ class ShownImage(Closing):
         self.opened: list[ShownFile] = []
         self.layers: list[Layer] = []
         self.classes: tuple[ClassInfo, ...] = ()
+        self._own: dict[ShownFile, tuple[ClassInfo, ...]] = {}
+        self._others: list[tuple[str, ShownFile]] = []
         self.labels: ShownFile | None = None
         self.truth: ShownFile | None = None
         self.confidence: ShownFile | None = None
@@ -135,10 +137,15 @@ class ShownImage(Closing):
         return all(of.is_prepared for of in self.opened)
 
     def prepare(self, goes_on: Callable[[], bool]) -> None:
-        """Do what takes long, file by file; by one thread."""
+        """Do what takes long, file by file; by one thread.
+
+        Raises:
+            RasterError: If a copy cannot be read.
+        """
         for file in self.opened:
             if not file.is_prepared and goes_on():
                 file.prepare(goes_on)
+                self._learn_what_was_copied()
 
     def layer(self, number: int) -> Layer | None:
         """A layer, by its place; None where there is none. A picture's brightness is known now.
@@ -179,28 +186,25 @@ class ShownImage(Closing):
             self.classes = self.running.classes
             self._require_size("the labels that are written", self.running.labels.size)
         elif files.labels is not None:
-            self.labels, self.classes = self._open_labels(files.labels)
-        others = [(name, *self._open_labels(path)) for name, path in files.others]
-        self.classes = self.classes or next((classes for _, _, classes in others), ())
+            self.labels = self._open_labels(files.labels)
+        self._others = [(name, self._open_labels(path)) for name, path in files.others]
         self.truth = None if files.truth is None else self._open_truth(files.truth)
         self.confidence = self._open_scores(files.confidence, "confidence", 1)
         self.probabilities = self._open_scores(
             files.probabilities, "probabilities", len(self.classes) or None
         )
-        self.layers = [self._picture_layer(), *self._layers_of_labels(others)]
+        self.layers = [self._picture_layer(), *self._layers_of_labels()]
         self.boxes()
 
     def _picture_layer(self) -> Layer:
         stretch = getattr(self, "_stretch", None) or Stretch()
         return Layer(LayerKind.PICTURE, "image", (self.picture,), stretch=stretch)
 
-    def _layers_of_labels(
-        self, others: list[tuple[str, ShownFile, tuple[ClassInfo, ...]]]
-    ) -> Iterator[Layer]:
+    def _layers_of_labels(self) -> Iterator[Layer]:
         classes = self.classes
         labels = self.running.labels if self.running is not None else self.labels
-        for name, file, own in others:
-            yield Layer(LayerKind.LABELS, name, (file,), own)
+        for name, file in self._others:
+            yield Layer(LayerKind.LABELS, name, (file,), self._own[file])
         if self.truth is not None:
             yield Layer(LayerKind.TRUTH, "truth", (self.truth,), classes)
         if labels is not None:
@@ -210,14 +214,15 @@ class ShownImage(Closing):
         if labels is not None and self.truth is not None:
             yield Layer(LayerKind.ERRORS, "errors", (labels, self.truth), classes)
 
-    def _open_labels(self, path: File) -> tuple[ShownFile, tuple[ClassInfo, ...]]:
+    def _open_labels(self, path: File) -> ShownFile:
         opening = Opening(palette=Palette.KEEP, view=lambda raster: LabelView(raster, by_index))
         file = self._open(path, sampled, opening)
         if not isinstance(file.file, RasterFile) or file.file.bands != 1:
             raise RasterError(
                 f"{path} has {file.file.bands} bands; expected a label map, which has one"
             )
-        return file, classes_of(file.file)
+        self._learn(file)
+        return file
 
     def _open_truth(self, path: File) -> ShownFile:
         def view(raster: Raster) -> Raster:
@@ -225,9 +230,23 @@ class ShownImage(Closing):
 
         opening = Opening(palette=self._truth_palette(path), view=view)
         file = self._open(path, sampled, opening)
-        if not self.classes and isinstance(file.file, RasterFile):
-            self.classes = classes_of(file.file)
+        if not self.classes:
+            self._learn(file)
         return file
+
+    def _learn(self, file: ShownFile) -> None:
+        """What a map's labels are called; those of the first that knows are the image's."""
+        if isinstance(file.file, RasterFile):
+            self._own[file] = classes_of(file.file, file.pyramid)
+            self.classes = self.classes or self._own[file]
+
+    def _learn_what_was_copied(self) -> None:
+        # A sample of a file without windows is all of it in memory: it is taken of the copy.
+        late = [file for file, own in self._own.items() if not own and file.pyramid is not None]
+        for file in late:
+            self._learn(file)
+        if late:
+            self.layers[1:] = list(self._layers_of_labels())
 
     def _truth_palette(self, path: File) -> Palette:
         """Indices of a mask with colours are kept, unless the colours are the classes' own."""

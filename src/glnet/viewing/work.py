@@ -1,5 +1,6 @@
 """Tiles on demand: a bounded number at once, and those that were made a while ago from memory."""
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from threading import Lock
@@ -71,6 +72,7 @@ class Workers:
         self._workers, self._most = workers, workers + most_waiting
         self._limiter: anyio.CapacityLimiter | None = None
         self._asked = 0
+        self._shared: dict[Hashable, asyncio.Task[object]] = {}
 
     async def do(self, work: Callable[[], Made]) -> Made:
         """Do something in a thread.
@@ -87,3 +89,19 @@ class Workers:
             return await anyio.to_thread.run_sync(work, limiter=self._limiter)
         finally:
             self._asked -= 1
+
+    async def do_once(self, key: Hashable, work: Callable[[], object]) -> None:
+        """Do something in one thread, for all who want it at the same time.
+
+        Args:
+            key: Who wants the same has the same one.
+            work: What to do; its errors are told to all of them.
+
+        Raises:
+            BusyError: If too many wait for other things.
+        """
+        if key not in self._shared:
+            task = self._shared[key] = asyncio.ensure_future(self.do(work))
+            task.add_done_callback(lambda _: self._shared.pop(key))
+        # Who goes away does not end it for the others.
+        await asyncio.shield(self._shared[key])

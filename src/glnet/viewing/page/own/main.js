@@ -6,6 +6,7 @@ import { Marks } from "./marks.js";
 import { Panel, isOn, opacity } from "./panel.js";
 import { Stage } from "./stage.js";
 import { Strip } from "./strip.js";
+import { changeTheme, restoreTheme } from "./theme.js";
 import { read, written } from "./view.js";
 
 const by = (id) => document.getElementById(id);
@@ -187,10 +188,11 @@ function followed(state) {
     return BUSY_MS;
   }
   if (state.error) tell(state.error, false);
-  const known = JSON.stringify([image.layers, image.survey, image.is_done]);
+  const known = JSON.stringify([image.layers, image.classes, image.survey, image.is_done]);
   image.layers = image.layers.map((layer, at) => ({ ...layer, ...state.layers[at] }));
-  Object.assign(image, { survey: state.survey, is_done: state.is_done, is_running: state.is_running });
-  if (JSON.stringify([image.layers, image.survey, image.is_done]) !== known) draw();
+  const { classes, survey, is_done, is_running } = state;
+  Object.assign(image, { classes, survey, is_done, is_running });
+  if (JSON.stringify([image.layers, image.classes, image.survey, image.is_done]) !== known) draw();
   else if (job) moved();
   const isGrowing = image.layers.some((layer) => layer.progress < 1) || !image.is_done;
   return isGrowing || (job && job.state !== "finished") ? BUSY_MS : IDLE_MS;
@@ -216,13 +218,6 @@ function slide(at) {
   moved();
 }
 
-function theme() {
-  const isDark = matchMedia("(prefers-color-scheme: dark)").matches;
-  const now = document.documentElement.dataset.theme ?? (isDark ? "dark" : "light");
-  document.documentElement.dataset.theme = now === "dark" ? "light" : "dark";
-  try { localStorage.setItem("glnet-theme", document.documentElement.dataset.theme); } catch { /* Not kept. */ }
-}
-
 function fold() {
   const isClosed = by("panel").toggleAttribute("data-closed");
   by("toggle").setAttribute("aria-expanded", String(!isClosed));
@@ -244,7 +239,7 @@ const KEYS = {
   i: () => toggle("image"), l: () => toggle("labels"), c: () => toggle("confidence"),
   t: () => toggle("truth"), e: () => toggle("errors"), b: () => mark("boxes"), g: () => mark("grid"),
   s: () => image.layers.length > 1 && swipe(), ",": () => slide(view.swipe?.at - 0.02), ".": () => slide(view.swipe?.at + 0.02),
-  "[": () => step(-1), "]": () => step(1), p: fold, d: theme, "?": () => by("keys").showModal(),
+  "[": () => step(-1), "]": () => step(1), p: fold, d: changeTheme, "?": () => by("keys").showModal(),
 };
 
 document.addEventListener("keydown", (event) => {
@@ -257,7 +252,7 @@ document.addEventListener("keydown", (event) => {
 by("whole").addEventListener("click", () => image && stage.whole());
 by("full").addEventListener("click", () => image && stage.full());
 by("swipe").addEventListener("click", () => image && swipe());
-by("theme").addEventListener("click", theme);
+by("theme").addEventListener("click", changeTheme);
 by("help").addEventListener("click", () => by("keys").showModal());
 by("toggle").addEventListener("click", fold);
 for (const side of ["left", "right"]) {
@@ -286,10 +281,7 @@ window.addEventListener("hashchange", () => {
 window.addEventListener("resize", () => moved());
 
 async function start() {
-  try {
-    const kept = localStorage.getItem("glnet-theme");
-    if (kept === "light" || kept === "dark") document.documentElement.dataset.theme = kept;
-  } catch { /* Nothing kept. */ }
+  restoreTheme();
   if (matchMedia("(max-width: 700px)").matches) fold();
   try {
     const listed = await api.images();
