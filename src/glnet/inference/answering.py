@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from glnet.data.classes import IGNORE_INDEX
 from glnet.geometry import Window, blocks
-from glnet.inference.prediction import LEAST_WEIGHT, Prediction
+from glnet.inference.prediction import LEAST_WEIGHT, Prediction, winners
 from glnet.model.answers import Answer
 from glnet.raster import Raster, encode_scores
 from glnet.raster.writing.scores import SCORE_NODATA
@@ -110,7 +110,7 @@ class Answerer:
     def _fill(self, found: Answered, block: Window) -> None:
         place = block.moved(found.window.row, found.window.column)
         scores = self._prediction.scores(self._answer, place, self._device)
-        found.labels[block.slices] = scores.argmax(dim=0).to(torch.uint8).cpu().numpy()
+        found.labels[block.slices] = winners(scores).to(torch.uint8).cpu().numpy()
         if found.confidence is None and found.probabilities is None:
             return
         weight = self._prediction.weight(self._answer, place, self._device)

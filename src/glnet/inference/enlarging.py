@@ -40,8 +40,12 @@ def taps(cells: int, pixels: int, sampling: Sampling, device: torch.device) -> T
 
 def enlarge(scores: Tensor, rows: Taps, columns: Taps) -> Tensor:
     """Enlarge (K, h, w) to (K, pixels of rows, pixels of columns)."""
-    share = rows.share[:, None]
-    down = scores[:, rows.first] * (1 - share) + scores[:, rows.second] * share
-    return down[:, :, columns.first] * (1 - columns.share) + down[:, :, columns.second] * (
-        columns.share
-    )
+    # Along rows first, while they are few. In place: there, time goes into memory.
+    across = _mixed(scores, columns, 2, columns.share)
+    return _mixed(across, rows, 1, rows.share[:, None])
+
+
+def _mixed(scores: Tensor, of: Taps, axis: int, share: Tensor) -> Tensor:
+    first = scores.index_select(axis, of.first).mul_(1 - share)
+    # No fused operation: it would round otherwise at the end of a row of numbers than inside it.
+    return first.add_(scores.index_select(axis, of.second).mul_(share))

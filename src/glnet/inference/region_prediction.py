@@ -189,7 +189,7 @@ class RegionPrediction(Prediction):
                 total = torch.zeros(len(scores), *weight.shape, device=device)
             inside = shared.moved(-window.row, -window.column).slices
             share = torch.outer(rows, columns)
-            total[:, *inside] += scores * share
+            total[:, *inside] += scores.mul_(share)
             weight[inside] += share
         assert total is not None
         return total / weight if self._is_uniform else total
