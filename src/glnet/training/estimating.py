@@ -32,10 +32,10 @@ from glnet.training.contentless import (
     Unknowing,
     contentless_feeds,
 )
-from glnet.training.plan import Task
 from glnet.training.portions import Portion, Portions
 from glnet.training.preparation import model_config, objective_of, steps_of
 from glnet.training.stages import StageModule
+from glnet.training.tasks import Task
 from glnet.wording import in_binary_units
 
 META = torch.device("meta")
