@@ -18,7 +18,8 @@ from glnet.model.coarse import coarse_of
 from glnet.model.config import Boxes, CoarseToFine
 from glnet.training import preparation
 from glnet.training.boxes import BoxDrawing
-from glnet.training.config import CoarseToFineTraining, Start, TrainingConfig
+from glnet.training.choices import Start
+from glnet.training.config import CoarseToFineTraining, TrainingConfig
 from glnet.training.devices import is_first
 from glnet.training.images import LabelledImage
 from glnet.training.preparation import Setup, Stage

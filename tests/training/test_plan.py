@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from glnet.geometry import Size, Window
-from glnet.training.config import Placement
+from glnet.training.choices import Placement
 from glnet.training.plan import Part, Plan
 from glnet.training.tasks import Choice, Look, Schedule, Task
 from glnet.training.tasks import image_by_image as by_image

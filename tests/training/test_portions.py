@@ -12,7 +12,7 @@ from glnet.data import Sample
 from glnet.geometry import Size
 from glnet.model.config import Framing
 from glnet.training.augmentation import Turn
-from glnet.training.config import Placement
+from glnet.training.choices import Placement
 from glnet.training.images import LabelledImage
 from glnet.training.plan import Plan
 from glnet.training.portions import Portion, Portions

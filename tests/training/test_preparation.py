@@ -14,7 +14,8 @@ from glnet.data import SegmentationFolder
 from glnet.errors import CheckpointError, ConfigurationError, DatasetError
 from glnet.model.checkpoint import Model, load_model, new_model, save_model
 from glnet.model.config import Framing
-from glnet.training.config import ClassWeights, Start, TrainingConfig
+from glnet.training.choices import ClassWeights, Start
+from glnet.training.config import TrainingConfig
 from glnet.training.losses import balanced_weights
 from glnet.training.preparation import VALIDATION_PATCHES, Setup, Stage, objective_of
 from glnet.training.starting import as_trained

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 from glnet.geometry import PatchGrid, Window
 from glnet.model.exchange import PatchIndex
 from glnet.training.augmentation import Turn
-from glnet.training.config import Placement
+from glnet.training.choices import Placement
 
 Purpose = Literal["merge", "learn"]
 """What patches are read for: only to be merged, or to be answered for."""
