@@ -30,7 +30,8 @@ from benchmarks.common import (
 from glnet.data import SceneSettings, write_dataset
 from glnet.geometry import Size
 from glnet.model.config import Architecture, Framing
-from glnet.training.config import BatchStatistics, RunConfig, StageConfig, TrainingConfig
+from glnet.training.choices import BatchStatistics
+from glnet.training.config import RunConfig, StageConfig, TrainingConfig
 
 STAGES = ("context", "local", "refined")
 AT_ONCE = (1, 2, 3, 6)

@@ -22,10 +22,11 @@ from glnet.model.answers import Answer
 from glnet.model.build import build_glnet
 from glnet.model.collapse import collapse
 from glnet.model.config import Architecture, Framing
-from glnet.model.exchange import Exchange, Merger, PatchIndex
+from glnet.model.exchange import Exchange, PatchIndex
 from glnet.model.features import BranchFeatures
 from glnet.model.forms import Form, PlainForm, WholeOutput
 from glnet.model.glnet import GLNet, required
+from glnet.model.merging import Merger
 from glnet.model.moving import moved
 
 Run = Callable[[], Tensor | tuple[Tensor, ...]]

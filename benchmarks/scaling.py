@@ -38,9 +38,10 @@ from glnet.inference.starting import Rules
 from glnet.model.answers import Answer
 from glnet.model.checkpoint import Model, new_model, save_model
 from glnet.model.config import Architecture, Framing, ModelConfig
-from glnet.model.exchange import Exchange, GroupSums, PatchIndex
+from glnet.model.exchange import Exchange, PatchIndex
 from glnet.model.features import BranchFeatures
 from glnet.model.forms import PlainForm
+from glnet.model.merging import GroupSums
 
 Case = Mapping[str, Any]
 """What was measured of one run."""

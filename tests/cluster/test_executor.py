@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from glnet.cluster import pool, worker
+from glnet.cluster import open_scene, pool
 from glnet.cluster.executor import ClusterExecutor
 from glnet.cluster.pieces import Blank, Failure, Ready, Scene
 from glnet.cluster.pool import Hand
+from glnet.cluster.worker import Worker
 from glnet.errors import (
     CheckpointError,
     ClusterError,
@@ -375,7 +376,7 @@ def test_another_model_or_precision_is_refused(image: Path, tmp_path: Path) -> N
 def test_a_worker_that_cannot_see_the_file_says_which_and_where(
     image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker, "_may_open", lambda _: False)
+    monkeypatch.setattr(open_scene, "_may_open", lambda _: False)
 
     words = rf"the worker on .+ cannot see {image}; put it where all machines"
     _refused(ClusterError, words, fake_executor(), image, tmp_path / "b.tif", tiny_model())
@@ -385,7 +386,7 @@ def test_a_worker_that_sees_another_file_is_refused(
     image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = write_tiff(tmp_path / "other.tif", np.moveaxis(picture(90, 80), 2, 0))
-    monkeypatch.setattr(worker, "opened", lambda _, *how: opened(other, *how))
+    monkeypatch.setattr(open_scene, "opened", lambda _, *how: opened(other, *how))
 
     words = rf"sees another {image} \(90x80 pixels, 3 bands, \d+ bytes, here 240x200 pixels, 3 "
     _refused(ClusterError, words, fake_executor(), image, tmp_path / "b.tif", tiny_model())
@@ -412,7 +413,7 @@ def test_what_a_worker_refuses_is_refused_here(image: Path, tmp_path: Path) -> N
 
 
 def test_a_model_that_a_worker_cannot_see_is_refused_with_its_host(tmp_path: Path) -> None:
-    found = worker.Worker(1).load(str(tmp_path / "nowhere"), Settings())
+    found = Worker(1).load(str(tmp_path / "nowhere"), Settings())
 
     assert isinstance(found, Failure)
     assert isinstance(found.error, CheckpointError)
@@ -422,7 +423,7 @@ def test_a_model_that_a_worker_cannot_see_is_refused_with_its_host(tmp_path: Pat
 def test_a_worker_that_was_started_anew_says_that_it_has_no_model(image: Path) -> None:
     scene = Scene("key", str(image), Source(), Settings(), ())
 
-    assert worker.Worker(1).call("planes", scene, None) == Blank()
+    assert Worker(1).call("planes", scene, None) == Blank()
 
 
 def test_a_device_that_workers_do_not_have_is_refused(image: Path, tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ def test_nothing_that_is_held_grows_with_the_height(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(Prediction, "strip_height", lambda _: STRIP)
-    monkeypatch.setattr("glnet.raster.resizing.STRIP_BYTES", 3 * WIDTH * 64)
+    monkeypatch.setattr("glnet.raster.strips.STRIP_BYTES", 3 * WIDTH * 64)
     _measured(tmp_path, LOW, Settings())  # What is made once is made.
 
     of_low, held_low = _measured(tmp_path, low, settings)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from glnet.geometry import Window
 from glnet.inference import scratch
 from glnet.inference.streaming import Answer, Settings, predict
-from glnet.raster import ArrayRaster, resizing
+from glnet.raster import ArrayRaster, strips
 from tests.inference.pictures import picture, raster
 from tests.model.tiny import ALL_ANSWERS, tiny_model
 
@@ -34,18 +34,18 @@ class _CountingRaster(ArrayRaster):
 def test_every_patch_is_read_once_after_one_pass_for_the_thumbnail(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(resizing, "STRIP_BYTES", 100_000)
+    monkeypatch.setattr(strips, "STRIP_BYTES", 100_000)
     model = tiny_model()
     counted = _CountingRaster(picture(300, 260))
     patches = list(model.config.framing.grid(counted.size))
 
     predict(model, counted, Settings(), ALL_ANSWERS).close()
 
-    strips = counted.windows[: -len(patches)]
+    strip_windows = counted.windows[: -len(patches)]
     assert counted.windows[-len(patches) :] == patches
-    assert [row for of in strips for row in range(of.row, of.row_stop)] == list(range(300))
-    assert all(of.column == 0 and of.size.width == 260 for of in strips)
-    assert len(strips) > 1
+    assert [row for of in strip_windows for row in range(of.row, of.row_stop)] == list(range(300))
+    assert all(of.column == 0 and of.size.width == 260 for of in strip_windows)
+    assert len(strip_windows) > 1
 
 
 def _live_bytes() -> int:

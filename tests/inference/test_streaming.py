@@ -18,7 +18,8 @@ from glnet.inference.prediction import strip_height
 from glnet.inference.streaming import Answer, Prediction, Settings, predict
 from glnet.model.checkpoint import Model
 from glnet.model.config import Framing
-from glnet.model.exchange import Exchange, Merger
+from glnet.model.exchange import Exchange
+from glnet.model.merging import Merger
 from glnet.raster import ArrayRaster, Raster
 from tests.inference.pictures import picture, raster
 from tests.model.tiny import ALL_ANSWERS, tiny_model

@@ -32,7 +32,8 @@ from glnet.inference.turns import Turns
 from glnet.model.answers import Answer
 from glnet.model.checkpoint import Model
 from glnet.model.config import Framing
-from glnet.model.exchange import Exchange, Merger
+from glnet.model.exchange import Exchange
+from glnet.model.merging import Merger
 from glnet.raster import ArrayRaster, Raster, open_raster
 from tests.inference.pictures import picture
 from tests.model.tiny import tiny_model

@@ -1,9 +1,9 @@
-"""Patches along an axis, drawn at random."""
+"""Patches along an axis, and grids of them, drawn at random."""
 
 from hypothesis import assume, settings
 from hypothesis import strategies as st
 
-from glnet.geometry import published_starts, starts
+from glnet.geometry import GridRule, PatchGrid, Size, patch_grid, published_starts, starts
 from glnet.model.resampling import Axis
 from tests.model.slow_sampling import published_place
 
@@ -34,3 +34,9 @@ def assume_published_runs(axis: Axis, cells: int) -> None:
         first, number = published_place(axis, start, cells)
         assume(number >= 1)
         assume(first + number <= cells)
+
+
+@st.composite
+def grids(draw: st.DrawFn) -> PatchGrid:
+    raster = Size(draw(st.integers(40, 110)), draw(st.integers(40, 110)))
+    return patch_grid(raster, Size(40, 36), draw(st.integers(0, 20)), GridRule.EXACT)

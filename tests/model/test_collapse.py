@@ -13,10 +13,11 @@ from glnet.model.answers import Answer
 from glnet.model.build import build_glnet
 from glnet.model.collapse import CollapsedForm, collapse
 from glnet.model.config import Architecture, Framing
-from glnet.model.exchange import Exchange, Merger
+from glnet.model.exchange import Exchange
 from glnet.model.folding import folded
 from glnet.model.fpn import FPN
 from glnet.model.glnet import GLNet, required
+from glnet.model.merging import Merger
 from glnet.model.moving import moved
 from tests.model.tiny import ALL_ANSWERS, tiny_model
 

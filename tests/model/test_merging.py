@@ -1,135 +1,128 @@
-"""Local to global: what merging does to constants, and that it is what the words say."""
+"""What the patches of one raster become in the thumbnail's frame."""
 
 import pytest
 import torch
-from hypothesis import assume, given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 
-from glnet.geometry import published_starts
-from glnet.model.resampling import Axis, bilinear, crop_matrices, merge_matrices
-from tests.model import slow_sampling
-from tests.model.axes import (
-    assume_published_runs,
-    exact_axes,
-    few,
-    map_sides,
-    published_axes,
-)
+from glnet.geometry import GridRule, PatchGrid, Size, patch_grid
+from glnet.model.exchange import Exchange
+from glnet.model.features import BranchFeatures, HeardFeatures, Levels
+from glnet.model.merging import Merger
+from glnet.model.resampling import Axis
+from tests.model.axes import few, grids
+from tests.model.slow_sampling import place
 
-seeds = st.integers(0, 2**31)
-
-
-@few
-@given(exact_axes(), map_sides, map_sides)
-def test_exact_merge_keeps_constants(axis: Axis, cells: int, samples: int) -> None:
-    merge = merge_matrices(axis, cells, samples, "exact")
-
-    assert merge.shape == (len(axis.starts), cells, samples)
-    assert merge.min() >= 0
-    torch.testing.assert_close(merge.sum(dim=(0, 2)), torch.ones(cells, dtype=torch.float64))
+GLOBAL_SIZES = ((12, 11), (6, 6), (3, 3), (2, 2))
+PATCH_SIZES = ((10, 9), (5, 5), (3, 3), (2, 2))
 
 
-@few
-@given(exact_axes(), map_sides, map_sides)
-def test_exact_merge_is_the_normalised_transpose_of_crop(
-    axis: Axis, cells: int, samples: int
-) -> None:
-    assume(axis.extent * cells <= samples * axis.length)  # thumbnail not finer than the patches
+def _features(
+    batch: int, sizes: tuple[tuple[int, int], ...], value: float | None
+) -> BranchFeatures:
+    def levels(channels: int) -> Levels:
+        shapes = [(batch, channels, *size) for size in sizes]
+        return tuple(
+            torch.randn(shape) if value is None else torch.full(shape, value) for shape in shapes
+        )
 
-    merge = merge_matrices(axis, cells, samples, "exact")
+    return BranchFeatures(levels(3), levels(2), levels(2), levels(1))
 
-    turned = slow_sampling.exact_crop(axis, cells, samples).transpose(0, 2, 1)
-    reached = turned.sum(axis=(0, 2))
-    assert reached.min() > 0
-    expected = slow_sampling.as_tensor(turned / reached[:, None])
-    torch.testing.assert_close(merge, expected)
+
+def _merged(grid: PatchGrid, patches: BranchFeatures, order: list[int], batch: int) -> list[Tensor]:
+    merger = Merger(Exchange(grid, "exact"), _features(1, GLOBAL_SIZES, 0))
+    for first in range(0, len(order), batch):
+        some = order[first : first + batch]
+        merger.add(patches.map(lambda _, of: of[some]), [grid.places[k] for k in some])  # noqa: B023
+    return _maps(merger.merged(torch.float32))
+
+
+def _maps(heard: HeardFeatures) -> list[Tensor]:
+    return [of.map for levels in heard for of in levels]
 
 
 @few
-@given(exact_axes(), map_sides, map_sides)
-def test_exact_merge_weighs_every_sample_by_its_distance(
-    axis: Axis, cells: int, samples: int
-) -> None:
-    merge = merge_matrices(axis, cells, samples, "exact")
+@given(grids(), st.integers(1, 4))
+def test_merging_patches_of_a_constant_gives_that_constant(grid: PatchGrid, batch: int) -> None:
+    patches = _features(len(grid), PATCH_SIZES, 2.5)
 
-    expected = slow_sampling.exact_merge(axis, cells, samples)
-    assert bool(merge.isfinite().all())
-    torch.testing.assert_close(merge, slow_sampling.as_tensor(expected))
+    for of in _merged(grid, patches, list(range(len(grid))), batch):
+        torch.testing.assert_close(of, torch.full_like(of, 2.5))
 
 
 @few
-@given(st.integers(1, 200), st.integers(1, 20), st.integers(1, 20))
-def test_exact_merge_of_one_coarse_patch_is_a_bilinear_enlargement(
-    length: int, samples: int, more: int
-) -> None:
-    whole, cells = Axis(length, length, (0,)), samples + more
+@given(grids(), st.data())
+def test_the_order_of_patches_does_not_matter(grid: PatchGrid, data: st.DataObject) -> None:
+    patches = _features(len(grid), PATCH_SIZES, None)
+    order = data.draw(st.permutations(range(len(grid))))
 
-    merge = merge_matrices(whole, cells, samples, "exact")
+    shuffled = _merged(grid, patches, order, 3)
 
-    torch.testing.assert_close(merge[0], bilinear(samples, cells))
-
-
-@few
-@given(exact_axes(), map_sides)
-def test_crop_then_exact_merge_of_matching_cells_is_the_identity(axis: Axis, cells: int) -> None:
-    """With one sample at every cell's centre, what was cut comes back to its place."""
-    whole = Axis(axis.length, axis.length, (0,))
-
-    crop = crop_matrices(whole, cells, cells, "exact")
-    merge = merge_matrices(whole, cells, cells, "exact")
-
-    torch.testing.assert_close(merge[0] @ crop[0], torch.eye(cells, dtype=torch.float64))
+    torch.testing.assert_close(shuffled, _merged(grid, patches, list(range(len(grid))), 1))
 
 
-@few
-@given(published_axes(), published_axes(), map_sides, map_sides, map_sides, seeds)
-def test_published_merge_equals_adding_then_dividing(
-    rows: Axis, columns: Axis, height: int, width: int, samples: int, seed: int
-) -> None:
-    assume_published_runs(rows, height)
-    assume_published_runs(columns, width)
-    patches = (len(rows.starts), len(columns.starts))
-    generator = torch.Generator().manual_seed(seed)
-    shape = (*patches, 2, samples, samples + 1)
-    maps = torch.randn(shape, generator=generator, dtype=torch.float64)
+@settings(deadline=None, max_examples=4)
+@given(grids())
+def test_merging_is_every_cells_mean_of_the_samples_about_it(grid: PatchGrid) -> None:
+    patches = _features(len(grid), PATCH_SIZES, None)
 
-    down = merge_matrices(rows, height, samples, "published")
-    across = merge_matrices(columns, width, samples + 1, "published")
-    merged = torch.einsum("rih,rqchw,qjw->cij", down, maps, across)
+    merged = _merged(grid, patches, list(range(len(grid))), 2)
 
-    expected = slow_sampling.published_merge(rows, columns, maps, (height, width))
-    torch.testing.assert_close(merged, expected)
+    for of, parts in zip(merged, [of for levels in patches for of in levels], strict=True):
+        torch.testing.assert_close(of[0], _slow_merge(grid, parts, of.shape[2:]))
 
 
-@few
-@given(published_axes(), map_sides, map_sides)
-def test_published_merge_scales_a_constant_by_cuts_per_interpolated_count(
-    axis: Axis, cells: int, samples: int
-) -> None:
-    """Cells are counted by rounded cuts but divided by pixels: only where these agree is it 1."""
-    assume_published_runs(axis, cells)
-    cuts = torch.zeros(cells, dtype=torch.float64)
-    count = torch.zeros(axis.length, dtype=torch.float64)
-    for start in axis.starts:
-        first, number = slow_sampling.published_place(axis, start, cells)
-        cuts[first : first + number] += 1
-        count[start : start + axis.extent] += 1
-
-    merge = merge_matrices(axis, cells, samples, "published")
-
-    torch.testing.assert_close(merge.sum(dim=(0, 2)), cuts / (bilinear(axis.length, cells) @ count))
+def _slow_merge(grid: PatchGrid, parts: Tensor, size: torch.Size) -> Tensor:
+    """Every sample of every patch adds itself to the cells about its true place."""
+    sums, weights = torch.zeros(parts.shape[1], *size), torch.zeros(size)
+    for part, (row, column) in zip(parts, grid.places, strict=True):
+        down = _reach(grid.raster.height, grid.patch.height, grid.rows[row], size[0], part.shape[1])
+        across = _reach(
+            grid.raster.width, grid.patch.width, grid.columns[column], size[1], part.shape[2]
+        )
+        for j, cells_down in enumerate(down):
+            for k, cells_across in enumerate(across):
+                for y, by in cells_down.items():
+                    for x, bx in cells_across.items():
+                        sums[:, y, x] += by * bx * part[:, j, k]
+                        weights[y, x] += by * bx
+    return sums / weights
 
 
-@pytest.mark.parametrize(
-    ("length", "cells", "wrong"),
-    [(2448, 127, 0.062), (2448, 32, 0), (5000, 127, 0), (5000, 64, 0.261), (5000, 16, 0.527)],
-)
-def test_published_merge_misses_constants_on_part_of_the_papers_maps(
-    length: int, cells: int, wrong: float
-) -> None:
-    axis = Axis(length, 508, tuple(published_starts(length, 508)))
+def _reach(
+    length: int, extent: int, start: int, cells: int, samples: int
+) -> list[dict[int, float]]:
+    """For every sample the cells that it reaches and how much it counts there."""
+    axis, step = Axis(length, extent, (start,)), extent / samples * cells / length
+    reach = []
+    for sample in range(samples):
+        at = place(axis, start, sample, cells, samples)
+        weights = {cell: 1 - abs(at - cell) / max(1.0, step) for cell in range(cells)}
+        reach.append({cell: weight for cell, weight in weights.items() if weight > 0})
+    return reach
 
-    ones = merge_matrices(axis, cells, cells, "published").sum(dim=(0, 2))
 
-    right = (ones - 1).abs() < 1e-9
-    assert 1 - float(torch.outer(right, right).double().mean()) == pytest.approx(wrong, abs=1e-3)
+def test_a_patch_is_merged_once_and_all_must_be() -> None:
+    grid = patch_grid(Size(60, 60), Size(40, 36), 0, GridRule.EXACT)
+    merger = Merger(Exchange(grid, "exact"), _features(1, GLOBAL_SIZES, 0))
+    one = _features(1, PATCH_SIZES, 1)
+    merger.add(one, [(0, 0)])
+
+    with pytest.raises(ValueError, match="only once"):
+        merger.add(one, [(0, 0)])
+    with pytest.raises(ValueError, match="only once"):
+        merger.add(_features(2, PATCH_SIZES, 1), [(0, 1), (0, 1)])
+    with pytest.raises(ValueError, match="3 patches are not merged yet"):
+        merger.merged(torch.float32)
+
+
+def test_merging_sums_in_float32_whatever_precision_the_network_runs_in() -> None:
+    grid = patch_grid(Size(60, 60), Size(40, 36), 0, GridRule.EXACT)
+    patches = _features(len(grid), PATCH_SIZES, None)
+    order = list(range(len(grid)))
+
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = _merged(grid, patches, order, 2)
+
+    torch.testing.assert_close(found, _merged(grid, patches, order, 2), rtol=0, atol=0)

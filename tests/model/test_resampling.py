@@ -3,14 +3,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from glnet.model.exchange import banded
 from glnet.model.resampling import (
     Axis,
     Sampling,
     bilinear,
     bilinear_step,
     crop_matrices,
-    merge_matrices,
     shifted,
 )
 from tests.model import slow_sampling
@@ -106,32 +104,6 @@ def test_published_crop_equals_cutting_then_resizing(
             size = (samples, samples + 1)
             expected = functional.interpolate(cut[None], size, mode="bilinear")[0]
             torch.testing.assert_close(down[r] @ of @ across[c].T, expected)
-
-
-@few
-@given(exact_axes(), map_sides, map_sides, st.integers(1, 3), seeds)
-def test_banded_matrices_keep_the_product(
-    axis: Axis, cells: int, samples: int, channels: int, seed: int
-) -> None:
-    values = random_map(seed, cells, channels)
-    crop = crop_matrices(axis, cells, samples, "exact")
-
-    kept = banded(crop)
-
-    support = kept.matrices.shape[-1]
-    assert support <= cells
-    for matrix, part, first in zip(crop, kept.matrices, kept.offsets, strict=True):
-        torch.testing.assert_close(part @ values[first : first + support], matrix @ values)
-
-
-def test_banded_matrices_of_many_patches_are_narrow() -> None:
-    axis = Axis(2448, 508, tuple(range(0, 1941, 388)))
-
-    kept = banded(crop_matrices(axis, 127, 127, "exact"))
-    merged = banded(merge_matrices(axis, 127, 127, "exact").transpose(1, 2))
-
-    assert kept.matrices.shape[-1] <= 29
-    assert merged.matrices.shape[-1] <= 29
 
 
 def test_bilinear_steps_first_made_in_a_prediction_still_serve_training() -> None:

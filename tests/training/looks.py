@@ -26,7 +26,7 @@ from glnet.raster import open_raster
 from glnet.training.config import LossConfig, RunConfig, StageConfig
 from glnet.training.feeding import Feed
 from glnet.training.images import LabelledImage, PixelCache
-from glnet.training.plan import Choice, Part, Plan, image_by_image, thumbnails_at_once
+from glnet.training.plan import Part, Plan
 from glnet.training.portions import Portion, Portions
 from glnet.training.stages import Feeds, StageModule
 from glnet.training.steps import (
@@ -39,6 +39,7 @@ from glnet.training.steps import (
     Seen,
     Step,
 )
+from glnet.training.tasks import Choice, image_by_image, thumbnails_at_once
 from tests.model.tiny import CLASSES
 from tests.training.tiny_run import FRAMING
 

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from glnet.geometry import PatchGrid
-from glnet.model.exchange import Exchange, Merger, PatchIndex
+from glnet.model.exchange import Exchange, PatchIndex
 from glnet.model.glnet import GLNet
+from glnet.model.merging import Merger
 from glnet.training.config import LossConfig
 
 

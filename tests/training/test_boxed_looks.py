@@ -12,10 +12,11 @@ from glnet.data import Sample
 from glnet.geometry import Size, Window
 from glnet.model.config import Framing, Normalization
 from glnet.training.augmentation import Turn
-from glnet.training.config import Placement
+from glnet.training.choices import Placement
 from glnet.training.images import LabelledImage, PixelCache
-from glnet.training.plan import Choice, Plan, Schedule, image_by_image, thumbnails_at_once
+from glnet.training.plan import Plan
 from glnet.training.portions import Portion, Portions
+from glnet.training.tasks import Choice, Schedule, image_by_image, thumbnails_at_once
 from tests.training.looks import DESCRIPTION, write_speckled
 
 SIZE = Size(200, 230)

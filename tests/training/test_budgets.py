@@ -9,7 +9,7 @@ import torch
 from glnet.geometry import Size
 from glnet.inference.live_bytes import LiveBytes
 from glnet.model.config import Framing
-from glnet.training.plan import Choice
+from glnet.training.tasks import Choice
 from tests.model.tiny import tiny_model
 from tests.training.looks import (
     CPU,

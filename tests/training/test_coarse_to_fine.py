@@ -18,13 +18,14 @@ from glnet.model.coarse import coarse_of
 from glnet.model.config import Boxes, CoarseToFine
 from glnet.training import preparation
 from glnet.training.boxes import BoxDrawing
-from glnet.training.config import CoarseToFineTraining, Start, TrainingConfig
+from glnet.training.choices import Start
+from glnet.training.config import CoarseToFineTraining, TrainingConfig
 from glnet.training.devices import is_first
 from glnet.training.images import LabelledImage
-from glnet.training.plan import Look
 from glnet.training.preparation import Setup, Stage
 from glnet.training.run import train, train_and_evaluate
 from glnet.training.starting import as_trained, take_weights
+from glnet.training.tasks import Look
 from tests.training.boxed_run import GROUND, STAGES, BrightIsForeground, boxed_config, write_spots
 from tests.training.tiny_run import (
     QUIET,

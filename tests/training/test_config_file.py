@@ -4,7 +4,8 @@ import pytest
 import yaml
 
 from glnet.errors import ConfigurationError
-from glnet.training.config import ClassWeights, CoarseToFineTraining, TrainingConfig
+from glnet.training.choices import ClassWeights
+from glnet.training.config import CoarseToFineTraining, TrainingConfig
 from glnet.training.config_file import read_config
 from glnet.training.resuming import as_yaml, plain
 from tests.training.tiny_run import tiny_config

@@ -19,10 +19,10 @@ from glnet.training import estimating
 from glnet.training.config import CoarseToFineTraining, TrainingConfig
 from glnet.training.estimating import Sample, StepEstimate, estimate_steps
 from glnet.training.feeding import Feed
-from glnet.training.plan import Task
 from glnet.training.portions import Portion
 from glnet.training.preparation import Setup
 from glnet.training.stages import StageModule
+from glnet.training.tasks import Task
 from tests.model.tiny import ARCHITECTURES
 from tests.training.boxed_run import GROUND, boxed_config, write_spots
 from tests.training.looks import CPU, PlainBackward

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from glnet.geometry import Size, Window
 from glnet.training.augmentation import Turn
-from glnet.training.config import Placement
-from glnet.training.plan import Choice, Look, Plan, image_by_image
+from glnet.training.choices import Placement
+from glnet.training.plan import Plan
+from glnet.training.tasks import Choice, Look, image_by_image
 from tests.training.tiny_run import FRAMING
 
 SIZE = Size(200, 330)

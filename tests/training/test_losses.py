@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from glnet.data import IGNORE_INDEX
-from glnet.training.config import Regularization
+from glnet.training.choices import Regularization
 from glnet.training.losses import (
     LARGEST_WEIGHT,
     balanced_weights,

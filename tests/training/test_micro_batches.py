@@ -12,9 +12,9 @@ from torch import Tensor
 from glnet.data import Sample
 from glnet.geometry import Size
 from glnet.training.config import LossConfig, RunConfig
-from glnet.training.plan import Choice
 from glnet.training.portions import Portion
 from glnet.training.steps import Losses, Objective, Step
+from glnet.training.tasks import Choice
 from tests.model.tiny import tiny_model
 from tests.training.looks import (
     STEPS,

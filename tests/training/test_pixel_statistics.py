@@ -12,7 +12,7 @@ from glnet.errors import ConfigurationError, DatasetError
 from glnet.geometry import Size
 from glnet.model.config import Framing
 from glnet.raster import open_raster, thumbnail
-from glnet.training.config import NormalizationRule
+from glnet.training.choices import NormalizationRule
 from glnet.training.pixel_statistics import look_at
 from tests.raster.raster_files import write_tiff
 from tests.training.tiny_run import FRAMING

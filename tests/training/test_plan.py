@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from glnet.geometry import Size, Window
-from glnet.training.config import Placement
-from glnet.training.plan import Choice, Look, Part, Plan, Schedule, Task
-from glnet.training.plan import image_by_image as by_image
-from glnet.training.plan import thumbnails_at_once as at_once
+from glnet.training.choices import Placement
+from glnet.training.plan import Part, Plan
+from glnet.training.tasks import Choice, Look, Schedule, Task
+from glnet.training.tasks import image_by_image as by_image
+from glnet.training.tasks import thumbnails_at_once as at_once
 from tests.training.tiny_run import FRAMING
 
 FREE = Choice(patches=3, flips=True, quarter_turns=True, photometric=0.2, micro_batch=2)

@@ -12,17 +12,11 @@ from glnet.data import Sample
 from glnet.geometry import Size
 from glnet.model.config import Framing
 from glnet.training.augmentation import Turn
-from glnet.training.config import Placement
+from glnet.training.choices import Placement
 from glnet.training.images import LabelledImage
-from glnet.training.plan import (
-    Choice,
-    Plan,
-    Task,
-    Tint,
-    image_by_image,
-    thumbnails_at_once,
-)
+from glnet.training.plan import Plan
 from glnet.training.portions import Portion, Portions
+from glnet.training.tasks import Choice, Task, Tint, image_by_image, thumbnails_at_once
 from tests.training.labelled_files import (
     LEVELS,
     drawn_labels,

@@ -14,11 +14,12 @@ from glnet.data import SegmentationFolder
 from glnet.errors import CheckpointError, ConfigurationError, DatasetError
 from glnet.model.checkpoint import Model, load_model, new_model, save_model
 from glnet.model.config import Framing
-from glnet.training.config import ClassWeights, Start, TrainingConfig
+from glnet.training.choices import ClassWeights, Start
+from glnet.training.config import TrainingConfig
 from glnet.training.losses import balanced_weights
-from glnet.training.plan import Look
 from glnet.training.preparation import VALIDATION_PATCHES, Setup, Stage, objective_of
 from glnet.training.starting import as_trained
+from glnet.training.tasks import Look
 from tests.raster.raster_files import write_tiff
 from tests.training.tiny_run import (
     FRAMING,

@@ -14,10 +14,11 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from glnet.data import Sample
 from glnet.evaluation.confusion import Confusion
 from glnet.model.checkpoint import Model
-from glnet.training.config import RunConfig, Schedule
-from glnet.training.plan import Choice
+from glnet.training.choices import Schedule
+from glnet.training.config import RunConfig
 from glnet.training.progress import Figures, Moment, StageProgress
 from glnet.training.stages import Feeds, StageModule
+from glnet.training.tasks import Choice
 from tests.model.tiny import tiny_model
 from tests.training.looks import (
     CPU,

@@ -14,9 +14,9 @@ from glnet.inference.streaming import Answer
 from glnet.model.branch import BranchOutput
 from glnet.model.glnet import GLNet
 from glnet.training.config import LossConfig, RunConfig
-from glnet.training.plan import Task
 from glnet.training.portions import Portion
 from glnet.training.steps import LocalStep, Objective, RefinedStep
+from glnet.training.tasks import Task
 from tests.model.tiny import tiny_model
 from tests.training.looks import (
     OBJECTIVE,

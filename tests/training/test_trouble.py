@@ -21,10 +21,10 @@ from glnet.training.config import TrainingConfig
 from glnet.training.devices import LostProcessError
 from glnet.training.images import LabelledImage
 from glnet.training.keeping import read_checkpoint
-from glnet.training.plan import Task
 from glnet.training.portions import Portion, Portions
 from glnet.training.run import Watchers, train
 from glnet.training.steps import ContextStep, LocalStep, RefinedStep
+from glnet.training.tasks import Task
 from glnet.training.trouble import explained
 from tests.model.tiny import ARCHITECTURES
 from tests.training.tiny_run import QUIET, tiny_config, with_run, with_stages, write_scenes

@@ -124,7 +124,7 @@ def _layer(text: str) -> tuple[str, str]:
 
 
 def _bands(text: str) -> tuple[int, ...]:
-    from glnet.cli.segment import numbers  # noqa: PLC0415
+    from glnet.cli.segment_options import numbers  # noqa: PLC0415
 
     return numbers(text)
 

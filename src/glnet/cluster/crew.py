@@ -17,8 +17,8 @@ from glnet.inference.executing import UnitFound
 from glnet.inference.groups import Found, Tell, Write
 from glnet.inference.units import UnitPlace
 from glnet.model.answers import Answer
-from glnet.model.exchange import Merger
 from glnet.model.forms import WholeOutput
+from glnet.model.merging import Merger
 
 
 class ClusterCrew:

@@ -18,8 +18,10 @@ from glnet.errors import ClusterError, GLNetError
 from glnet.inference.settings import Settings
 from glnet.inference.source import Source
 from glnet.model.answers import Answer
-from glnet.model.exchange import MapSums, PatchIndex, Summed
+from glnet.model.exchange import PatchIndex
 from glnet.model.features import BranchFeatures
+from glnet.model.map_sums import MapSums
+from glnet.model.merging import Summed
 from glnet.raster import Raster
 
 Array = NDArray[Any]

@@ -14,9 +14,10 @@ from torch import Tensor
 
 from glnet.inference.overlapping import made_ahead
 from glnet.model.answers import Answer
-from glnet.model.exchange import Exchange, GroupSums, Merger, PatchIndex, Summed, heard_maps
+from glnet.model.exchange import Exchange, PatchIndex
 from glnet.model.features import BranchFeatures
 from glnet.model.forms import Form, WholeOutput
+from glnet.model.merging import GroupSums, Merger, Summed, heard_maps
 
 GROUP = 16
 """Patches; more than these never enter the network at once."""

@@ -13,9 +13,8 @@ import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,10 +23,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from glnet.errors import OutputError
-from glnet.inference.position import Position
 from glnet.inference.score_files import Scores
-from glnet.inference.scratch import PatchScores, Scratch
-from glnet.model.answers import Answer
+from glnet.inference.unit_notes import UnitNotes
 from glnet.raster.writing.output import partial_file, write_error
 
 ENDING = ".unfinished"
@@ -38,37 +35,6 @@ SECONDS_BETWEEN_NOTES = 30.0
 """At least; and `PAUSE_SHARE` times as long as a note takes."""
 
 PAUSE_SHARE = 20
-
-
-@dataclass
-class _Unit:
-    """What is known of one raster: a region, laid in one way."""
-
-    position: Position = field(default_factory=Position)
-    frames: dict[str, list[int]] = field(default_factory=dict)
-
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            "phase": self.position.phase,
-            "done": self.position.done,
-            "added": self.position.added,
-            "skipped": sorted(self.position.skipped),
-            "holed": sorted(self.position.holed),
-            "sure": sorted(self.position.sure),
-            "frames": self.frames,
-        }
-
-    @classmethod
-    def from_dict(cls, of: Mapping[str, Any]) -> Self:
-        position = Position(
-            of["phase"],
-            of["done"],
-            of["added"],
-            frozenset(of["skipped"]),
-            frozenset(of["holed"]),
-            frozenset(of.get("sure", ())),
-        )
-        return cls(position, of["frames"])
 
 
 class Journal:
@@ -85,7 +51,7 @@ class Journal:
         self._output = output
         self._facts = json.loads(json.dumps(facts))
         self._scratch = scratch
-        self._units: list[_Unit] = []
+        self._units: list[UnitNotes] = []
         self._scores: list[Scores] = []
         self._sums: str | None = None
         self._next_note = time.monotonic() + SECONDS_BETWEEN_NOTES
@@ -146,7 +112,7 @@ class Journal:
             if noted["format"] != FORMAT:
                 raise ValueError(f"format {noted['format']}, expected {FORMAT}")
             facts = noted["facts"]
-            self._units = [_Unit.from_dict(of) for of in noted["units"]]
+            self._units = [UnitNotes.from_dict(of) for of in noted["units"]]
             self._sums = noted["sums"]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise OutputError(
@@ -162,13 +128,13 @@ class Journal:
                 "--overwrite"
             )
 
-    def log(self, unit: int, scores: Scores) -> "UnitLog":
-        """The notes of one unit; units come in order."""
+    def unit(self, unit: int, scores: Scores) -> UnitNotes:
+        """The notes of one unit, whose scores go to the disk before them; units come in order."""
         while len(self._units) <= unit:
-            self._units.append(_Unit())
+            self._units.append(UnitNotes())
         if scores not in self._scores:
             self._scores.append(scores)
-        return UnitLog(self, unit, self._units[unit], scores)
+        return self._units[unit]
 
     def note(self, unit: int, sums: Sequence[Tensor], *, must: bool) -> None:
         """Write down how far the run is, once scores and sums are on the disk.
@@ -267,67 +233,6 @@ class Journal:
                 file.flush()
                 os.fsync(file.fileno())
             partial.replace(path)
-
-
-class UnitLog:
-    """The notes of one unit: a `Log` for its passes, which also remembers where its scores are."""
-
-    def __init__(self, journal: Journal, unit: int, state: _Unit, scores: Scores) -> None:
-        self._journal = journal
-        self._unit = unit
-        self._state = state
-        self._scores = scores
-
-    @property
-    def position(self) -> Position:
-        """Where to start."""
-        return self._state.position
-
-    def kept(self) -> dict[Answer, PatchScores]:
-        """The places for scores that were made before.
-
-        Raises:
-            OutputError: If they are gone.
-        """
-        found: dict[Answer, PatchScores] = {}
-        for name, frame in self._state.frames.items():
-            self._scores.require(Answer(name))
-            found[Answer(name)] = self._scores.section(
-                self._unit, Answer(name), frame, self.position
-            )
-        return found
-
-    def keep(
-        self, answer: Answer, frame: Sequence[int], position: Position | None = None
-    ) -> Scratch:
-        """A new place for scores, of which some may have been moved (`ScoreFile`).
-
-        Raises:
-            OutputError: If there is no room for it.
-        """
-        self._state.frames[answer.value] = list(frame)
-        return self._scores.section(self._unit, answer, frame, position)
-
-    def sums(self) -> list[Tensor]:
-        """The merger's sums as they were noted."""
-        return self._journal.sums()
-
-    def note(self, position: Position, sums: Sequence[Tensor], *, must: bool = False) -> None:
-        """Note where the passes are, unless it was done a short while ago.
-
-        Raises:
-            OutputError: If the disk is full; what was noted before is still good.
-        """
-        self._state.position = position
-        self._journal.note(self._unit, sums, must=must)
-
-    def thumbnail(self, make: Callable[[], NDArray[np.float32]]) -> NDArray[np.float32]:
-        """The thumbnail, read once."""
-        return self._journal.remembered(f"thumbnail-{self._unit}", make)
-
-    def forget_thumbnail(self) -> None:
-        """It is not needed any more."""
-        self._journal.forget(f"thumbnail-{self._unit}")
 
 
 def unfinished_beside(output: Path) -> Path:

@@ -19,9 +19,10 @@ from glnet.inference.scratch import PatchScores
 from glnet.inference.settings import Progress, quiet
 from glnet.inference.sureness import RefineRule, context_scores, sure_patches
 from glnet.model.answers import Answer
-from glnet.model.exchange import Exchange, Merger, PatchIndex
+from glnet.model.exchange import Exchange, PatchIndex
 from glnet.model.features import BranchFeatures
 from glnet.model.forms import Form, WholeOutput
+from glnet.model.merging import Merger
 
 
 class Keep(Protocol):

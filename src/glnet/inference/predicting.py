@@ -15,7 +15,7 @@ from glnet.inference.coarse import made_now
 from glnet.inference.executing import WHOLE_PATCHES, Crew, UnitFound
 from glnet.inference.groups import Seer
 from glnet.inference.heap import give_back_memory
-from glnet.inference.journal import Journal, UnitLog
+from glnet.inference.journal import Journal
 from glnet.inference.passes import sees_patches
 from glnet.inference.position import Position
 from glnet.inference.prediction import Prediction
@@ -25,6 +25,7 @@ from glnet.inference.score_files import Scores
 from glnet.inference.scratch import NoScores, PatchScores, Scratch
 from glnet.inference.settings import Progress, Settings
 from glnet.inference.turns import TURNS
+from glnet.inference.unit_log import UnitLog
 from glnet.inference.units import Unit, UnitPlace, Work
 from glnet.model.answers import Answer
 from glnet.model.config import ModelConfig
@@ -221,7 +222,9 @@ class Predicting:
         return position.holed | unread if self._image.has_mask else position.holed
 
     def _log(self, unit: int, grid: PatchGrid) -> UnitLog | None:
-        return None if self._journal is None else self._journal.log(unit, self._scores_for(grid))
+        if self._journal is None:
+            return None
+        return UnitLog(self._journal, unit, self._scores_for(grid))
 
     def _scores_for(self, grid: PatchGrid) -> Scores:
         """All units have as many patches."""

@@ -1,8 +1,8 @@
 """GLNet: the paper's Figure 4, one attribute per box.
 
-The network holds weights only. What runs over one raster (its patch grid, merged maps) is in
-`exchange.py`; the order of the steps is in `inference/` for prediction and `training/` for
-training.
+The network holds weights only. What runs over one raster is in `exchange.py` (its patch grid) and
+`merging.py` (merged maps); the order of the steps is in `inference/` for prediction and `training/`
+for training.
 """
 
 from collections.abc import Sequence

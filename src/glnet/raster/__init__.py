@@ -1,6 +1,7 @@
 """Pixel files: the only folder that opens and writes them."""
 
 from glnet.raster.areas import AreaBasis, PixelAreas
+from glnet.raster.block_means import masked_reduced, read_reduced
 from glnet.raster.class_names import class_names
 from glnet.raster.files import RasterFile, open_raster
 from glnet.raster.forgiving import ForgivingRaster
@@ -10,18 +11,11 @@ from glnet.raster.overlay import draw_overlay, to_display
 from glnet.raster.overviews import overview_for
 from glnet.raster.palettes import Palette
 from glnet.raster.protocol import Georeference, Masked, Raster, Valid
-from glnet.raster.resizing import (
-    STRIP_BYTES,
-    Thumbnail,
-    masked_reduced,
-    masked_thumbnail,
-    read_reduced,
-    shrunk,
-    thumbnail,
-)
 from glnet.raster.slides.opening import SlideRaster, is_slide, open_slide
 from glnet.raster.slides.tissue import TissueRaster, find_tissue, tissue_mask
 from glnet.raster.spooling import Access, ReadingCost, reading_cost, spooled
+from glnet.raster.strips import STRIP_BYTES
+from glnet.raster.thumbnails import Thumbnail, masked_thumbnail, shrunk, thumbnail
 from glnet.raster.turning import UPRIGHT, Turn, TurnedRaster
 from glnet.raster.views import ExtendedRaster, RasterPart, RasterView
 from glnet.raster.writing.images import image_writer

@@ -1,6 +1,6 @@
 """What a training step will take, found by running it with tensors that have no content.
 
-As in `inference/estimate.py`, tensors on torch's ``meta`` device stand for those on the device,
+As in `inference/rehearsal.py`, tensors on torch's ``meta`` device stand for those on the device,
 which need not be here. Steps, portions and optimiser are those of a run, so what is counted is
 what a run does. Tasks that are alike take the same: of many, two are run and the second one tells
 the rest. What stands in for images is in `contentless.py`.
@@ -32,10 +32,10 @@ from glnet.training.contentless import (
     Unknowing,
     contentless_feeds,
 )
-from glnet.training.plan import Task
 from glnet.training.portions import Portion, Portions
 from glnet.training.preparation import model_config, objective_of, steps_of
 from glnet.training.stages import StageModule
+from glnet.training.tasks import Task
 from glnet.wording import in_binary_units
 
 META = torch.device("meta")

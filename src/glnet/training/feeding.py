@@ -7,8 +7,9 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Sampler
 
-from glnet.training.plan import Plan, Task
+from glnet.training.plan import Plan
 from glnet.training.portions import Portion, Portions
+from glnet.training.tasks import Task
 
 READ_AHEAD = 2
 """Portions that every reading process holds ready."""

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from glnet.data import IGNORE_INDEX
-from glnet.training.config import Regularization
+from glnet.training.choices import Regularization
 
 
 def focal_sums(

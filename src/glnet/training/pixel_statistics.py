@@ -11,7 +11,7 @@ from glnet.geometry import Size
 from glnet.model.config import Framing, Normalization, TrainingExtent
 from glnet.raster import Raster, masked_thumbnail
 from glnet.training.checking import check_image
-from glnet.training.config import NormalizationRule
+from glnet.training.choices import NormalizationRule
 
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
 IMAGENET_STD = (58.395, 57.12, 57.375)

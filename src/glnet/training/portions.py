@@ -10,7 +10,7 @@ from torch.utils.data import Dataset
 from glnet.geometry import Window
 from glnet.training.augmentation import Turn
 from glnet.training.images import Thumbnail
-from glnet.training.plan import Look, Task
+from glnet.training.tasks import Look, Task
 
 
 class Opening(NamedTuple):

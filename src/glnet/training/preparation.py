@@ -25,14 +25,7 @@ from glnet.training.feeding import Feed
 from glnet.training.images import LabelledImage, PixelCache
 from glnet.training.losses import balanced_weights
 from glnet.training.pixel_statistics import look_at
-from glnet.training.plan import (
-    Choice,
-    DrawBox,
-    Plan,
-    Schedule,
-    image_by_image,
-    thumbnails_at_once,
-)
+from glnet.training.plan import DrawBox, Plan
 from glnet.training.portions import Portions
 from glnet.training.progress import Steps, unseen
 from glnet.training.stages import Feeds
@@ -43,6 +36,7 @@ from glnet.training.starting import (
     take_over,
 )
 from glnet.training.steps import ContextStep, LocalStep, Objective, RefinedStep, Step
+from glnet.training.tasks import Choice, Schedule, image_by_image, thumbnails_at_once
 
 VALIDATION_PATCHES = 12
 """How many patches of every validation image are looked at between epochs."""

@@ -11,7 +11,7 @@ from glnet.model.checkpoint import Model
 from glnet.model.coarse import coarse_of
 from glnet.model.glnet import GLNet
 from glnet.model.sharing import HearingConv2d
-from glnet.training.config import Start
+from glnet.training.choices import Start
 
 STAGES = ("coarse", "context", "local", "refined")
 """In the order they train, each named after the branch that does."""

@@ -201,7 +201,7 @@ def test_no_more_than_a_strip_of_a_large_image_is_read_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("glnet.inference.sampling.STRIP_PIXELS", STRIP)
-    monkeypatch.setattr("glnet.raster.resizing.STRIP_BYTES", 3 * STRIP)
+    monkeypatch.setattr("glnet.raster.strips.STRIP_BYTES", 3 * STRIP)
     size = Size(300, 320)
     image, mask = tmp_path / "large.tif", tmp_path / "large_mask.tif"
     write_scene_geotiff(image, mask, SceneSettings(size), seed=1)

@@ -8,8 +8,8 @@ from pathlib import Path
 from glnet.closing import Closing
 from glnet.errors import RasterError
 from glnet.geometry import Size, Window
+from glnet.raster.block_means import masked_reduced
 from glnet.raster.protocol import Blocked, Masked, Raster, require_inside
-from glnet.raster.resizing import masked_reduced
 from glnet.raster.slides.ome import OmePyramid, is_ome
 from glnet.raster.slides.pyramids import Pyramid
 from glnet.raster.slides.scanned import ScannedPyramid

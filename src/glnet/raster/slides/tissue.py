@@ -7,7 +7,7 @@ from PIL import Image, ImageFilter
 from glnet.errors import RasterError
 from glnet.geometry import Size, Window
 from glnet.raster.protocol import Georeference, Masked, Pixels, Raster, Valid, require_inside
-from glnet.raster.resizing import masked_thumbnail
+from glnet.raster.thumbnails import masked_thumbnail
 from glnet.raster.views import LayeredView
 
 THUMBNAIL_SIDE = 2048

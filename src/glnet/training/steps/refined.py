@@ -7,8 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from glnet.model.branch import BranchOutput
-from glnet.model.exchange import Exchange, Merger, PatchIndex
+from glnet.model.exchange import Exchange, PatchIndex
 from glnet.model.glnet import GLNet, required
+from glnet.model.merging import Merger
 from glnet.model.resampling import Sampling
 from glnet.training.images import Thumbnail
 from glnet.training.losses import label_counts, precise

@@ -16,27 +16,13 @@ from glnet.raster import (
     Masked,
     Raster,
     RasterView,
-    Valid,
-    masked_reduced,
     masked_thumbnail,
-    read_reduced,
-    resizing,
+    strips,
     thumbnail,
 )
+from glnet.raster.measured import LEAST_WEIGHT
 from glnet.raster.triangle import triangle_reaches
-
-seeds = st.integers(0, 2**32 - 1)
-sides = st.integers(1, 70)
-sizes = st.builds(Size, sides, sides)
-strip_bytes = st.integers(1, 20_000)
-
-
-def random_pixels(seed: int, shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
-    generator = np.random.default_rng(seed)
-    if np.dtype(dtype).kind == "f":
-        return generator.normal(0, 1000, shape).astype(dtype)
-    limits = np.iinfo(np.dtype(dtype))
-    return generator.integers(limits.min, limits.max, shape, dtype=dtype, endpoint=True)
+from tests.raster.random_pixels import random_mask, random_pixels, seeds, sides, sizes, strip_bytes
 
 
 def pillow_resize(pixels: NDArray[Any], size: Size) -> NDArray[Any]:
@@ -58,7 +44,7 @@ def test_thumbnail_of_8_bits_equals_pillow_to_the_last_bit(
     pixels = random_pixels(seed, (size.height, size.width, bands), "uint8")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(resizing, "STRIP_BYTES", strip)
+        patch.setattr(strips, "STRIP_BYTES", strip)
         shrunk = thumbnail(ArrayRaster(pixels), target)
 
     assert shrunk.dtype == np.uint8
@@ -75,7 +61,7 @@ def test_thumbnail_of_other_types_equals_pillow_in_floats(
     pixels = random_pixels(seed, (size.height, size.width, 2), dtype)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(resizing, "STRIP_BYTES", strip)
+        patch.setattr(strips, "STRIP_BYTES", strip)
         shrunk = thumbnail(ArrayRaster(pixels), target)
 
     assert shrunk.dtype == np.float32
@@ -118,17 +104,12 @@ def test_thumbnail_of_a_window_equals_the_thumbnail_of_the_cut(seed: int, dtype:
 
 
 @given(st.integers(0, 255), sides, sides, sides, sides)
-def test_constant_maps_stay_constant(
+def test_thumbnails_of_a_constant_are_that_constant(
     value: int, height: int, width: int, rows: int, columns: int
 ) -> None:
     raster = ArrayRaster(np.full((height, width), value, dtype=np.uint8))
 
     assert np.all(thumbnail(raster, Size(rows, columns)) == value)
-    assert np.all(read_reduced(raster, Window(0, 0, raster.size), rows) == value)
-
-
-def random_mask(seed: int, height: int, width: int) -> Valid:
-    return np.random.default_rng(seed).random((height, width)) < 0.6
 
 
 @given(seeds, sides, sides, sizes, strip_bytes, st.sampled_from(["uint8", "int16", "float32"]))
@@ -139,7 +120,7 @@ def test_masked_thumbnails_are_means_over_what_was_measured(
     valid = random_mask(seed, height, width)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(resizing, "STRIP_BYTES", strip)
+        patch.setattr(strips, "STRIP_BYTES", strip)
         found = masked_thumbnail(ArrayRaster(pixels, valid=valid), size)
 
     def filtered(values: NDArray[Any]) -> NDArray[np.float64]:
@@ -151,7 +132,7 @@ def test_masked_thumbnails_are_means_over_what_was_measured(
 
     sums, weights = filtered(pixels * valid[..., None]), filtered(valid[..., None])[0]
     is_known = np.ones(weights.shape, bool) if found.valid is None else found.valid
-    assert np.array_equal(is_known, weights > resizing.LEAST_WEIGHT)
+    assert np.array_equal(is_known, weights > LEAST_WEIGHT)
     assert np.all(found.pixels[:, ~is_known] == 0)
     means = (sums / np.where(is_known, weights, 1))[:, is_known]
     scale = np.abs(pixels.astype(np.float64)).max() + 1
@@ -165,29 +146,6 @@ def _filter_matrix(length: int, target: int) -> NDArray[np.float64]:
     for row, reach in enumerate(triangle_reaches(length, target)):
         matrix[row, reach.start : reach.stop] = reach.weights
     return matrix
-
-
-@given(seeds, sides, sides, st.integers(1, 80), strip_bytes, st.sampled_from(["uint8", "int16"]))
-def test_masked_block_means_are_over_what_was_measured(
-    seed: int, height: int, width: int, factor: int, strip: int, dtype: str
-) -> None:
-    pixels = random_pixels(seed, (height, width, 2), dtype)
-    valid = random_mask(seed, height, width)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(resizing, "STRIP_BYTES", strip)
-        raster = ArrayRaster(pixels, valid=valid)
-        found = masked_reduced(raster, Window(0, 0, raster.size), factor)
-
-    for row in range(0, height, factor):
-        for column in range(0, width, factor):
-            place = slice(row, row + factor), slice(column, column + factor)
-            at = row // factor, column // factor
-            is_known = found.valid is None or found.valid[at]
-            assert is_known == valid[place].any()
-            if is_known:
-                mean = pixels[place][valid[place]].mean(axis=0)
-                assert np.abs(found.pixels[:, *at] - mean).max() <= 0.51
 
 
 def test_what_hides_under_a_mask_changes_nothing() -> None:
@@ -204,7 +162,7 @@ def test_what_hides_under_a_mask_changes_nothing() -> None:
 
 @pytest.mark.parametrize("strip", [1, 1 << 20])
 def test_what_is_no_number_does_not_count(monkeypatch: pytest.MonkeyPatch, strip: int) -> None:
-    monkeypatch.setattr(resizing, "STRIP_BYTES", strip)
+    monkeypatch.setattr(strips, "STRIP_BYTES", strip)
     pixels = np.full((100, 100, 2), 5, dtype=np.float32)
     pixels[50:60, 50:60] = np.nan
     pixels[20, 20, 0] = np.inf
@@ -221,7 +179,6 @@ def test_values_beyond_float32_are_no_measurements() -> None:
     lowest = ArrayRaster(np.full((8, 8), np.finfo(np.float64).min))
 
     assert not np.any(masked_thumbnail(lowest, Size(4, 4)).valid)
-    assert not np.any(masked_reduced(lowest, Window(0, 0, Size(8, 8)), 2).valid)
 
 
 class TiledRaster(RasterView):
@@ -252,7 +209,7 @@ def test_tiles_that_are_read_one_after_another_make_the_same_thumbnail(
     window = Window(size.height // 5, size.width // 3, _lower_right(size))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(resizing, "STRIP_BYTES", strip)
+        patch.setattr(strips, "STRIP_BYTES", strip)
         shown = thumbnail(TiledRaster(ArrayRaster(pixels), block), target, window)
 
     expected = pillow_resize(pixels[window.slices], target)
@@ -273,7 +230,7 @@ def test_masked_tiles_make_the_same_thumbnail_as_strips(
     raster = ArrayRaster(pixels, valid=random_mask(seed, size.height, size.width))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(resizing, "STRIP_BYTES", strip)
+        patch.setattr(strips, "STRIP_BYTES", strip)
         shown = masked_thumbnail(TiledRaster(raster, block), target)
         expected = masked_thumbnail(raster, target)
 
@@ -291,7 +248,7 @@ def test_masked_tiles_make_the_same_thumbnail_as_strips(
 def test_every_tile_is_read_once_where_a_row_of_them_is_too_much(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(resizing, "STRIP_BYTES", 3 * 64 * 64 * 2)
+    monkeypatch.setattr(strips, "STRIP_BYTES", 3 * 64 * 64 * 2)
     pixels = random_pixels(0, (300, 1000, 3), "uint8")
     raster = TiledRaster(ArrayRaster(pixels), Size(64, 64))
 
@@ -306,7 +263,7 @@ def test_every_tile_is_read_once_where_a_row_of_them_is_too_much(
 
 
 def test_files_of_strips_are_read_by_full_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resizing, "STRIP_BYTES", 3 * 1000 * 20)
+    monkeypatch.setattr(strips, "STRIP_BYTES", 3 * 1000 * 20)
     pixels = random_pixels(0, (100, 1000, 3), "uint8")
     raster = TiledRaster(ArrayRaster(pixels), Size(8, 1000))
 
@@ -341,7 +298,7 @@ class TallRaster:
 
 
 def test_thumbnail_reads_every_row_once_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resizing, "STRIP_BYTES", 1 << 20)
+    monkeypatch.setattr(strips, "STRIP_BYTES", 1 << 20)
     raster = TallRaster(1003)
 
     thumbnail(raster, Size(30, 20))
@@ -350,7 +307,7 @@ def test_thumbnail_reads_every_row_once_in_order(monkeypatch: pytest.MonkeyPatch
 
 
 def test_memory_does_not_grow_with_the_raster(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resizing, "STRIP_BYTES", 1 << 20)
+    monkeypatch.setattr(strips, "STRIP_BYTES", 1 << 20)
     thumbnail(TallRaster(500), Size(64, 64))
 
     peaks = [_peak_bytes(TallRaster(height)) for height in (500, 5000)]
@@ -366,51 +323,8 @@ def _peak_bytes(raster: TallRaster) -> int:
     return peak - 8 * len(raster.rows_read)
 
 
-@given(seeds, sides, sides, st.integers(1, 80), strip_bytes, st.sampled_from(["uint8", "int16"]))
-def test_read_reduced_equals_means_of_blocks(
-    seed: int, height: int, width: int, factor: int, strip: int, dtype: str
-) -> None:
-    pixels = random_pixels(seed, (height, width, 2), dtype)
-    window = Window(height // 5, width // 4, Size(height - height // 5, width - width // 4))
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(resizing, "STRIP_BYTES", strip)
-        reduced = read_reduced(ArrayRaster(pixels), window, factor)
-
-    expected = block_means(pixels[window.slices], factor)
-    if factor == 1:
-        assert reduced.dtype == pixels.dtype
-    elif dtype == "uint8":
-        assert reduced.dtype == np.uint8
-        expected = np.floor(expected + 0.5)
-    else:
-        assert reduced.dtype == np.float32
-    np.testing.assert_allclose(reduced, expected, rtol=1e-6, atol=1e-3)
-
-
-def block_means(pixels: NDArray[Any], factor: int) -> NDArray[np.float64]:
-    means = [
-        [
-            pixels[row : row + factor, column : column + factor].astype(float).mean(axis=(0, 1))
-            for column in range(0, pixels.shape[1], factor)
-        ]
-        for row in range(0, pixels.shape[0], factor)
-    ]
-    return np.moveaxis(np.array(means), 2, 0)
-
-
-def test_read_reduced_rounds_half_up() -> None:
-    raster = ArrayRaster(np.array([[0, 1, 2, 3]], dtype=np.uint8))
-
-    assert read_reduced(raster, Window(0, 0, Size(1, 4)), 2).tolist() == [[[1, 3]]]
-
-
-def test_refuses_windows_and_factors_that_cannot_be() -> None:
+def test_refuses_windows_that_are_not_inside() -> None:
     raster = ArrayRaster(np.zeros((4, 5), dtype=np.uint8))
 
     with pytest.raises(GeometryError, match="inside array"):
         thumbnail(raster, Size(2, 2), Window(1, 0, Size(4, 5)))
-    with pytest.raises(GeometryError, match="inside array"):
-        read_reduced(raster, Window(0, 1, Size(4, 5)), 2)
-    with pytest.raises(GeometryError, match="side 1 or more"):
-        read_reduced(raster, Window(0, 0, Size(4, 5)), 0)
