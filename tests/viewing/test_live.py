@@ -24,6 +24,7 @@ from glnet.inference.starting import Rules
 from glnet.model.checkpoint import save_model
 from glnet.model.config import Framing
 from glnet.raster import LabelWriter, write_picture
+from glnet.viewing.encoding import NOTHING
 from glnet.viewing.finding import ImageFiles
 from glnet.viewing.gallery import Gallery
 from glnet.viewing.live import LiveJob, StoppedError
@@ -242,6 +243,25 @@ def test_labels_of_finished_images_keep_no_files_open(job: LiveJob, photo: Path)
 
     assert len(list(open_files.iterdir())) == before
     job.sees(Window(0, 0, Size(512, 512)), np.ones((512, 512), np.uint8))  # Nobody sees it.
+
+
+def test_who_still_reads_labels_of_a_run_that_was_stopped_finds_nothing(
+    job: LiveJob, photo: Path
+) -> None:
+    tile, labels = Window(0, 0, Size(512, 512)), np.ones((512, 512), np.uint8)
+    job.opens(Size(1500, 2100), CLASSES, [])
+    job.sees(tile, labels)
+    with job._gallery.shown(0) as image:
+        assert image.running is not None
+        before = image.running.labels.read(tile).pixels
+        job.starts(str(photo))
+        job.opens(Size(1500, 2100), CLASSES, [])
+        after = image.running.labels.read(tile).pixels
+        small = image.running.labels.tile(2, 0, 0).pixels
+
+    assert (before == 1).all()
+    assert (after == NOTHING).all()
+    assert (small == NOTHING).all()
 
 
 def test_after_a_stop_only_what_this_run_has_made_is_left_out(

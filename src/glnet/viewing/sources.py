@@ -122,9 +122,12 @@ class GrowingLabels(Closing):
         return _nothing_where_invalid(self._pyramid.read(window))
 
     def close(self) -> None:
-        """Give the room back. Closing twice is no error."""
+        """Give the room back; who still reads finds nothing. Closing twice is no error.
+
+        A page may be at it when a run goes on or ends, and asks anew in a moment.
+        """
         for store in self._stores.values():
-            store.close()
+            store.forget()
 
 
 def _nothing_where_invalid(found: Masked) -> Masked:

@@ -129,6 +129,12 @@ class TileStore(Closing):
         with self._lock:
             self._file.close()
 
+    def forget(self) -> None:
+        """Give the room back, and let readers find that nothing has arrived."""
+        with self._lock:
+            self._places.clear()
+            self._file.close()
+
     def _place(self, row: int, column: int) -> Window:
         side = self.block.height
         top, left = row * side, column * side
