@@ -38,18 +38,24 @@ from tests.viewing.served import NEEDS_PAGE, PATIENCE_S, Client, served
 
 pytestmark = NEEDS_PAGE
 
-SLOWLY = """
-import time
+HALTING = """
+import itertools, threading
 from glnet.inference import journal
 from glnet.inference.answering import Answerer
+from glnet.viewing.live import LiveJob
 journal.SECONDS_BETWEEN_NOTES = 0
-real = Answerer.answered
-def slow(self, window):
-    time.sleep(0.25)
-    return real(self, window)
-Answerer.answered = slow
+answered, cancel = Answerer.answered, LiveJob.cancel
+cancelled, tiles = threading.Event(), itertools.count()
+def halting(self, window):
+    if next(tiles) == 6:
+        cancelled.wait(300)
+    return answered(self, window)
+def telling(self):
+    cancel(self)
+    cancelled.set()
+Answerer.answered, LiveJob.cancel = halting, telling
 """
-"""Writing takes so long that somebody can look on, and it is noted at once how far a run is."""
+"""After some tiles, writing waits until it is cancelled; it is noted at once how far a run is."""
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +76,7 @@ def photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def viewed(*words: object) -> Iterator[Address]:
     """A command that is looked at: the address that it printed."""
     # In what numbers a process of its own computes must not hang on the CPU.
-    process = start("segment", *words, "--view", "--precision", "float32", before=SLOWLY)
+    process = start("segment", *words, "--view", "--precision", "float32", before=HALTING)
     try:
         yield address_of(process)
     finally:
