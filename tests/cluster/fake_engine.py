@@ -3,14 +3,16 @@
 import pickle
 import random
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from threading import Lock
 
 import numpy as np
 
 from glnet.cluster.executor import ClusterExecutor
 from glnet.cluster.pieces import Array, Failure, Method, Ready, Scene
-from glnet.cluster.pool import Hand, LostError
+from glnet.cluster.pool import MOST_TRIES, Hand, LostError
 from glnet.cluster.worker import Worker
 from glnet.inference.settings import Settings
 from glnet.inference.source import Source
@@ -25,7 +27,8 @@ class FakeEngine:
     Args:
         workers: How many.
         seed: Of what happens.
-        losses: The probability that a call is lost, half of the time after the work.
+        losses: The probability that a call is lost, half of the time after the work; no piece of
+            work is lost so often that it is given up.
         store_bytes: Of the object store.
         poison: A method that kills every worker that is asked for it.
         change: What becomes of what a worker says of itself.
@@ -51,6 +54,16 @@ class FakeEngine:
         self._seed = seed
         self._store_bytes = store_bytes
         self._change = change
+        self._lost: Counter[bytes] = Counter()
+        self._lock = Lock()
+
+    def loses(self, method: Method, words: Sequence[object], chance: random.Random) -> bool:
+        """Whether a call is lost."""
+        piece = pickle.dumps((method, words[1:]))
+        with self._lock:
+            is_lost = chance.random() < self.losses and self._lost[piece] < MOST_TRIES - 1
+            self._lost[piece] += is_lost
+        return is_lost
 
     def start(self, model: Model | str, settings: Settings) -> Sequence[tuple[Hand, Ready]]:
         started: list[tuple[Hand, Ready]] = []
@@ -102,7 +115,7 @@ class _FakeHand:
         if self._engine.poison(method, scene):
             raise LostError("poisoned")
         time.sleep(self._chance.uniform(0, 0.004))
-        is_lost = self._chance.random() < self._engine.losses
+        is_lost = self._engine.loses(method, words, self._chance)
         if is_lost and self._chance.random() < 0.5:
             raise LostError("before the work")
         # As it travels between processes.

@@ -110,7 +110,7 @@ class Answerer:
     def _fill(self, found: Answered, block: Window) -> None:
         place = block.moved(found.window.row, found.window.column)
         scores = self._prediction.scores(self._answer, place, self._device)
-        found.labels[block.slices] = winners(scores).to(torch.uint8).cpu().numpy()
+        found.labels[block.slices] = winners(scores).cpu().numpy()
         if found.confidence is None and found.probabilities is None:
             return
         weight = self._prediction.weight(self._answer, place, self._device)

@@ -6,7 +6,9 @@ pixel's scores do not depend on which other rows are asked for at the same time.
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from glnet.model.resampling import Sampling
@@ -18,10 +20,13 @@ class Taps(NamedTuple):
     first: Tensor
     second: Tensor
     share: Tensor
+    cells: NDArray[np.int64]
+    """The first ones again, in host memory."""
 
     def part(self, start: int, stop: int) -> "Taps":
         """The taps of the output pixels ``[start, stop)``."""
-        return Taps(self.first[start:stop], self.second[start:stop], self.share[start:stop])
+        part = slice(start, stop)
+        return Taps(self.first[part], self.second[part], self.share[part], self.cells[part])
 
 
 def taps(cells: int, pixels: int, sampling: Sampling, device: torch.device) -> Taps:
@@ -30,22 +35,25 @@ def taps(cells: int, pixels: int, sampling: Sampling, device: torch.device) -> T
         # float32, since that decides which cell is nearest there.
         step = torch.tensor(cells / pixels, dtype=torch.float32)
         first = (torch.arange(pixels, dtype=torch.float32) * step).long().clamp_max(cells - 1)
-        return Taps(first.to(device), first.to(device), torch.zeros(pixels, device=device))
+        none = torch.zeros(pixels, device=device)
+        return Taps(first.to(device), first.to(device), none, first.numpy())
     place = (torch.arange(pixels, dtype=torch.float64) + 0.5) * cells / pixels - 0.5
     place = place.clamp(0, cells - 1)
     first = place.long()
     second = (first + 1).clamp_max(cells - 1)
-    return Taps(first.to(device), second.to(device), (place - first).float().to(device))
+    share = (place - first).float()
+    return Taps(first.to(device), second.to(device), share.to(device), first.numpy())
 
 
 def enlarge(scores: Tensor, rows: Taps, columns: Taps) -> Tensor:
     """Enlarge (K, h, w) to (K, pixels of rows, pixels of columns)."""
-    # Along rows first, while they are few. In place: there, time goes into memory.
-    across = _mixed(scores, columns, 2, columns.share)
-    return _mixed(across, rows, 1, rows.share[:, None])
+    # Along the few rows that are needed first, then down. In place: time goes into memory here.
+    top, bottom = int(rows.cells[0]), int(rows.cells[-1]) + 2
+    across = _mixed(scores[:, top:bottom], 2, columns.first, columns.second, columns.share)
+    return _mixed(across, 1, rows.first - top, rows.second - top, rows.share[:, None])
 
 
-def _mixed(scores: Tensor, of: Taps, axis: int, share: Tensor) -> Tensor:
-    first = scores.index_select(axis, of.first).mul_(1 - share)
+def _mixed(scores: Tensor, axis: int, first: Tensor, second: Tensor, share: Tensor) -> Tensor:
+    mixed = scores.index_select(axis, first).mul_(1 - share)
     # No fused operation: it would round otherwise at the end of a row of numbers than inside it.
-    return first.add_(scores.index_select(axis, of.second).mul_(share))
+    return mixed.add_(scores.index_select(axis, second).mul_(share))

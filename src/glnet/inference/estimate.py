@@ -38,6 +38,7 @@ from glnet.model.answers import Answer
 from glnet.model.checkpoint import Model
 from glnet.model.coarse import coarse_of
 from glnet.model.collapse import BRANCHES, branches_of, form_with
+from glnet.model.folding import standing_for_cpu
 from glnet.model.forms import Form, PlainForm, answers_of
 from glnet.model.moving import moved
 from glnet.model.resampling import forget_bilinear_steps
@@ -144,6 +145,7 @@ def estimate(
         coarse = estimate(part, size, settings).multiply_adds if counts else 0
     wanted = wanted or answers_of(model.network)[-1:]
     run = Rehearsal(model, regions, replace(settings, patch_batch=batch), weighed.form, wanted)
+    is_on_cpu = torch.device(settings.device).type == "cpu"
     forget_bilinear_steps()
     with torch.inference_mode(), uncollected(), ExitStack() as stack:
         if counts:
@@ -151,8 +153,8 @@ def estimate(
             run.counts.total = counter.get_total_flops
         # The inner one: the other takes operations to pieces.
         live = stack.enter_context(LiveBytes(META.type))
+        stack.enter_context(standing_for_cpu(is_so=is_on_cpu))
         run.run(beside.device)
-    is_on_cpu = torch.device(settings.device).type == "cpu"
     units = len(TURNS[settings.turns]) * len(regions)
     patches = per_region if model.network.local is not None else 0
     on_device = live.peak + (weighed.host_bytes if is_on_cpu else weighed.device_bytes)

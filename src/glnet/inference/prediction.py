@@ -114,8 +114,17 @@ def strip_height(raster: Size) -> int:
 
 
 def winners(scores: Tensor) -> Tensor:
-    """The class with the highest score, the first of several, (rows, columns); scores lead with K.
+    """The class with the highest score, the first of several, uint8 (rows, columns).
 
-    As argmax, which takes five times as long along a first axis on a CPU.
+    Class after class: argmax takes five times as long along a first axis on a CPU, and counts in
+    eight bytes.
+
+    Args:
+        scores: (K, rows, columns); at most 255 classes.
     """
-    return scores.max(dim=0).indices
+    best = scores[0].clone()
+    labels = torch.zeros(best.shape, dtype=torch.uint8, device=scores.device)
+    for number, score in enumerate(scores[1:], start=1):
+        labels.masked_fill_(score > best, number)
+        torch.maximum(best, score, out=best)
+    return labels

@@ -59,7 +59,8 @@ class Stitcher:
                 rows.part(own.row, own.row_stop),
                 columns.part(own.column, own.column_stop),
             )
-            scores *= self._weights(row, column, own, device)
+            scores *= self._rows[row, own.row : own.row_stop, None].to(device)
+            scores *= self._columns[column, own.column : own.column_stop].to(device)
             total[:, *shared.moved(-window.row, -window.column).slices] += scores
         return total
 
@@ -71,14 +72,10 @@ class Stitcher:
             if self._grid.number(row, column) in self._skipped:
                 continue
             own = shared.moved(-self._grid.rows[row], -self._grid.columns[column])
-            inside = shared.moved(-window.row, -window.column).slices
-            total[inside] += self._weights(row, column, own, device)
+            rows = self._rows[row, own.row : own.row_stop, None].to(device)
+            columns = self._columns[column, own.column : own.column_stop].to(device)
+            total[shared.moved(-window.row, -window.column).slices] += rows * columns
         return total
-
-    def _weights(self, row: int, column: int, own: Window, device: torch.device) -> Tensor:
-        """Of a patch's pixels, inside a window of it."""
-        rows = self._rows[row, own.row : own.row_stop, None].to(device)
-        return rows * self._columns[column, own.column : own.column_stop].to(device)
 
     def _require_inside(self, window: Window) -> None:
         if not window.is_inside(self._grid.raster):

@@ -3,6 +3,8 @@
 import logging
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 import torch
 from torch import Tensor, fx, nn
@@ -62,12 +64,25 @@ def _fold(network: nn.Module, convolution: str, normalization: str) -> None:
     network.set_submodule(normalization, nn.Identity())
 
 
+_stands_for_cpu: ContextVar[bool] = ContextVar("stands_for_cpu", default=False)
+
+
+@contextmanager
+def standing_for_cpu(*, is_so: bool) -> Iterator[None]:
+    """Have tensors without content be copied where those on a CPU are, so that it is counted."""
+    token = _stands_for_cpu.set(is_so)
+    try:
+        yield
+    finally:
+        _stands_for_cpu.reset(token)
+
+
 class QuickMaxPool2d(nn.MaxPool2d):
     """The same maxima; a CPU finds them several times faster where channels lie together."""
 
     def forward(self, pixels: Tensor) -> Tensor:
         """(N, C, H, W) to (N, C, h, w)."""
-        if pixels.device.type == "cpu":
+        if pixels.device.type == "cpu" or _stands_for_cpu.get():
             pixels = pixels.contiguous(memory_format=torch.channels_last)
         maxima: Tensor = super().forward(pixels)
         return maxima.contiguous()
