@@ -45,21 +45,25 @@ class Found(NamedTuple):
     crs: str | None
 
 
+AT_ONCE = 50
+"""Corners that are read back at once: few, so that there are several parts."""
+
+
 def components_of(
     labels: Labels, heights: list[int], most: int = 1000, nodata: int | None = NODATA
 ) -> Components:
     """Components of a map that comes in parts of some heights, again and again."""
     with (
         tempfile.TemporaryDirectory() as folder,
-        WaitingCorners(Path(folder), most) as waiting,
+        WaitingCorners(Path(folder), most, AT_ONCE) as waiting,
     ):
         finder = ComponentFinder(labels.shape[1], nodata, waiting)
-        parts, row = [], 0
+        parts, row = list[Components](), 0
         for height in cycle(heights):
-            parts.append(finder.add(labels[row : row + height]))
+            parts.extend(finder.add(labels[row : row + height]))
             row += height
             if row >= len(labels):
-                return together([*parts, finder.finish()])
+                return together([*parts, *finder.finish()])
     raise AssertionError
 
 

@@ -46,32 +46,48 @@ def test_memory_does_not_grow_with_the_height(
 
 
 def _peak(folder: Path, rows: NDArray[np.uint8], parts: int) -> int:
-    with WaitingCorners(folder, 2000) as waiting:
+    with WaitingCorners(folder, 2000, 2000) as waiting:
         finder = ComponentFinder(WIDTH, None, waiting)
         tracemalloc.start()
         try:
             for _ in range(parts):
-                finder.add(rows)
+                for _ in finder.add(rows):
+                    pass
             return tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()
 
 
 def test_a_scratch_file_that_is_cut_short_is_told(tmp_path: Path) -> None:
-    with WaitingCorners(tmp_path, 10) as waiting:
+    with WaitingCorners(tmp_path, 10, 10) as waiting:
         finder = ComponentFinder(WIDTH, None, waiting)
-        finder.add(_lattice())
+        list(finder.add(_lattice()))
         waiting._file.truncate(100)
 
         with pytest.raises(OSError, match="cut short"):
-            finder.finish()
+            list(finder.finish())
+
+
+def test_what_ends_at_once_comes_back_from_the_file_some_at_a_time(tmp_path: Path) -> None:
+    bars = np.arange(4 * WIDTH) // 4 % 2 + 1
+    labels = np.tile(bars.astype(np.uint8), (60, 1))
+    labels[1::2, 1::4] = 0  # Many corners, of bars that all end in one row.
+    with WaitingCorners(tmp_path, 100, 1000) as waiting:
+        finder = ComponentFinder(labels.shape[1], 0, waiting)
+        for row in range(0, 60, 5):
+            assert sum(len(of.classes) for of in finder.add(labels[row : row + 5])) < WIDTH
+        parts = list(finder.finish())
+
+    largest = max(int(np.bincount(of.corners.owners).max(initial=0)) for of in parts)
+    assert sum(len(of.classes) for of in parts) >= WIDTH
+    assert max(len(of.corners.places) for of in parts) < 1000 + largest
 
 
 def test_what_ends_at_once_is_parted(tmp_path: Path) -> None:
     labels = np.zeros((4, 3 * WIDTH), np.uint8)
     labels[:3, 1::3] = labels[1, ::3] = 1  # Many side by side that end in the same row.
-    with WaitingCorners(tmp_path, 1 << 20) as waiting:
-        whole = ComponentFinder(labels.shape[1], 0, waiting).add(labels)
+    with WaitingCorners(tmp_path, 1 << 20, 1 << 20) as waiting:
+        whole = together(list(ComponentFinder(labels.shape[1], 0, waiting).add(labels)))
 
     parts = list(in_parts(whole, 100))
 

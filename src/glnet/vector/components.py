@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from glnet.vector.cells import NOTHING, Indices, empty_row, lay_out
+from glnet.vector.cells import Indices, empty_row, lay_out
 from glnet.vector.corners import Corners, find_corners
 from glnet.vector.linking import going_on, link, none_open
 from glnet.vector.waiting import WaitingCorners
@@ -40,8 +40,10 @@ class ComponentFinder:
         self._last = empty_row(width)
         self._row = 0
 
-    def add(self, rows: NDArray[np.uint8]) -> Components:
+    def add(self, rows: NDArray[np.uint8]) -> Iterator[Components]:
         """Take the next rows, (rows, width); the components that ended above the last of them.
+
+        They come some at a time, and are to be taken before the next rows are added.
 
         Meanwhile it takes 12 bytes per label, and up to 250 where every pixel is a component.
 
@@ -50,15 +52,15 @@ class ComponentFinder:
         """
         return self._take(rows, self._nodata)
 
-    def finish(self) -> Components:
-        """The components that touch the last row.
+    def finish(self) -> Iterator[Components]:
+        """The components that touch the last row, some at a time.
 
         Raises:
             OSError: If the scratch file cannot be read.
         """
         return self._take(np.zeros((1, self._width), dtype=np.uint8), nodata=0)
 
-    def _take(self, rows: NDArray[np.uint8], nodata: int | None) -> Components:
+    def _take(self, rows: NDArray[np.uint8], nodata: int | None) -> Iterator[Components]:
         cells = lay_out(self._last, rows, nodata)
         links = link(cells, self._open)
         corners = find_corners(cells, self._row, links.of_run)
@@ -66,13 +68,13 @@ class ComponentFinder:
         self._open = going_on(cells, links)
         self._last = cells.labels[cells.last_row].copy()
         self._row += len(rows)
-        is_ended = ~links.is_open & (links.classes != NOTHING)
-        numbers = np.cumsum(is_ended) - 1
-        return Components(
-            Corners(ended.places, numbers[ended.owners]),
-            links.classes[is_ended],
-            links.areas[is_ended],
-        )
+        return (_components(of, links.classes, links.areas) for of in ended)
+
+
+def _components(whole: Corners, classes: Indices, areas: Indices) -> Components:
+    """Those whose corners are given, numbered from 0 on."""
+    numbers, owners = np.unique(whole.owners, return_inverse=True)
+    return Components(Corners(whole.places, owners), classes[numbers], areas[numbers])
 
 
 def together(parts: list[Components]) -> Components:

@@ -1,6 +1,7 @@
 """Corners of components that are not whole yet: some in memory, the rest in a file."""
 
 import tempfile
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -27,21 +28,28 @@ class WaitingCorners(Closing):
     Args:
         folder: Where the unnamed file lies.
         most: How many corners wait in memory.
+        at_once: About how many are read back at once, where many components end in one row.
 
     Raises:
         OSError: If the file cannot be made; from all methods, if it cannot be written or read.
     """
 
-    def __init__(self, folder: Path, most: int) -> None:
+    def __init__(self, folder: Path, most: int, at_once: int) -> None:
         self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed by `close`
         self._end = 0
         self._most = most
+        self._at_once = at_once
         nothing = np.empty(0, dtype=np.int64)
         self._corners = Corners(nothing, nothing)
         self._blocks = nothing
 
-    def exchange(self, new: Corners, number_of: Indices, is_open: NDArray[np.bool_]) -> Corners:
+    def exchange(
+        self, new: Corners, number_of: Indices, is_open: NDArray[np.bool_]
+    ) -> Iterator[Corners]:
         """Take new corners in, and give those out whose components have ended.
+
+        New corners are in once this returns; what it gives out are whole components, some at a
+        time, which are to be taken before the next exchange.
 
         Args:
             new: What is added, by the new numbers of components.
@@ -52,21 +60,40 @@ class WaitingCorners(Closing):
         waiting = Corners(self._corners.places, number_of[self._corners.owners])
         corners = joined([waiting, new])
         stays = is_open[corners.owners]
-        ended = [corners.only(~stays)]
+        ended = corners.only(~stays)
         next_number = np.cumsum(is_open) - 1
         corners = corners.only(stays)
         self._corners = Corners(corners.places, next_number[corners.owners])
         on_file = np.flatnonzero(self._blocks != NONE)
         blocks, owners = self._blocks[on_file], number_of[on_file]
         goes_on = is_open[owners]
-        for block, owner in zip(blocks[~goes_on].tolist(), owners[~goes_on].tolist(), strict=True):
-            places = self._read(block)
-            ended.append(Corners(places, np.full(len(places), owner)))
         self._blocks = np.full(np.count_nonzero(is_open), NONE)
         self._join(blocks[goes_on], next_number[owners[goes_on]])
         if len(self._corners.places) > self._most:
             self._move_to_file()
-        return joined(ended)
+        return self._given_out(ended, blocks[~goes_on], owners[~goes_on])
+
+    def _given_out(self, in_memory: Corners, blocks: Indices, owners: Indices) -> Iterator[Corners]:
+        """Those that are in memory alone, then the others, which the file has most of."""
+        is_on_file = np.isin(in_memory.owners, owners)
+        yield in_memory.only(~is_on_file)
+        rest = in_memory.only(is_on_file)
+        rest = rest.only(np.argsort(rest.owners, kind="stable"))
+        order = np.argsort(owners, kind="stable")
+        blocks, owners = blocks[order], owners[order]
+        parts, held = list[Corners](), 0
+        for owner in np.unique(owners).tolist():
+            own = slice(*np.searchsorted(rest.owners, [owner, owner + 1]))
+            its = slice(*np.searchsorted(owners, [owner, owner + 1]))
+            found = [self._read(block) for block in blocks[its].tolist()]
+            places = np.concatenate([rest.places[own], *found])
+            parts.append(Corners(places, np.full(len(places), owner)))
+            held += len(places)
+            if held >= self._at_once:
+                yield joined(parts)
+                parts, held = [], 0
+        if parts:
+            yield joined(parts)
 
     def close(self) -> None:
         """Give the disk space back; closing twice does nothing."""

@@ -164,7 +164,7 @@ class PolygonWriter:
         most = max(CORNERS_IN_MEMORY, CORNERS_PER_COLUMN * self._size.width)
         with ExitStack() as stack, self._writing():
             folder = stack.enter_context(_partial_folder(self._path))
-            waiting = stack.enter_context(WaitingCorners(folder, most))
+            waiting = stack.enter_context(WaitingCorners(folder, most, CORNERS_AT_ONCE))
             self._partial = folder / f"polygons{self._path.suffix.lower()}"
             self._file = stack.enter_context(closing(self._create()))
             self._finder = ComponentFinder(self._size.width, self._nodata, waiting)
@@ -196,10 +196,11 @@ class PolygonWriter:
             self._file.finish()
             publish(self._partial, self._path, self._overwrite)
 
-    def _add(self, ended: Components) -> None:
-        self._ended.append(ended)
-        if sum(len(of.corners.places) for of in self._ended) >= CORNERS_AT_ONCE:
-            self._flush()
+    def _add(self, ended: Iterator[Components]) -> None:
+        for part in ended:
+            self._ended.append(part)
+            if sum(len(of.corners.places) for of in self._ended) >= CORNERS_AT_ONCE:
+                self._flush()
 
     def _flush(self) -> None:
         """Write the polygons that have ended."""
