@@ -64,7 +64,7 @@ def keeping_small(progress: Progress) -> Progress:
     What is free and was used once stays in the process, step after step in other places. A step of
     each phase shows how much more is held after it than when all was given back; once it is more
     than that, all is given back again. Always to do so would cost every step the emptying of its
-    pages (8 % of the CPU's time for a small network).
+    pages (8 to 12 % of the CPU's time for a small network).
     """
     held = _Held()
 
