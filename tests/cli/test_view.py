@@ -51,6 +51,19 @@ def test_the_page_is_there_until_control_c(photo: Path, monkeypatch: pytest.Monk
     assert time.monotonic() - began < 20
 
 
+def test_control_c_right_after_the_address_ends_it_as_well(
+    photo: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    def say(_: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("glnet.cli.view.say", say)
+
+    assert run("view", photo) == 0
+
+    assert capsys.readouterr() == ("", "")
+
+
 def test_a_port_in_use_costs_a_line_with_the_next(photo: Path, capsys: Captured) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

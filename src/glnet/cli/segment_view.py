@@ -97,9 +97,9 @@ def segment_in_view(
         watcher = _Both(display, job, lambda image: _output_of(image, shown, options.output))
         batch = _segmented(job, partial(segment, audience=job), rules, watcher, quiet)
         job.finishes()
-        if job.is_looked_at():
-            complain("view: the page stays while somebody looks at it; Ctrl-C ends it")
         with suppress(KeyboardInterrupt):  # All is done.
+            if job.is_looked_at():
+                complain("view: the page stays while somebody looks at it; Ctrl-C ends it")
             while job.is_looked_at():
                 time.sleep(PAUSE_S)
     return batch

@@ -95,13 +95,13 @@ def run(options: Namespace) -> int:
     )
     gallery = Gallery(find_files(expanded(options.images), named), showing)
     gallery.require_all()
-    with serving(gallery, options.host, options.port) as address:
+    # Ctrl-C is how it ends, from the first moment on: nothing is lost by it.
+    with suppress(KeyboardInterrupt), serving(gallery, options.host, options.port) as address:
         say(address.url)
         if options.open:
             webbrowser.open(address.url)
-        with suppress(KeyboardInterrupt):
-            while not threading.Event().wait(A_WHILE_S):
-                pass
+        while not threading.Event().wait(A_WHILE_S):
+            pass
     return 0
 
 
