@@ -13,6 +13,7 @@ from glnet.geometry import Size, Window
 from glnet.raster import write_picture
 from glnet.viewing.finding import ImageFiles
 from glnet.viewing.gallery import Gallery
+from glnet.viewing.layers import Layer
 from glnet.viewing.open_images import OpenImages
 from glnet.viewing.shown_file import ShownFile
 from glnet.viewing.shown_image import Running, Showing, ShownImage
@@ -98,6 +99,38 @@ def test_while_a_file_is_opened_all_others_are_shown(photos: list[Path], disk: S
     assert were_waiting
     assert in_the_end == [200] * many
     assert disk.opened.count("0.jpg") == 1
+
+
+@NEEDS_PAGE
+def test_while_a_file_is_read_slowly_all_others_are_shown(
+    photos: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many, gate, reading = 3 * WORKERS, threading.Event(), threading.Semaphore(0)
+    usual = ShownImage.layer
+
+    def slow(self: ShownImage, number: int) -> Layer | None:
+        if self.files.name == "0.jpg":
+            reading.release()
+            assert gate.wait(PATIENCE_S)
+        return usual(self, number)
+
+    with ThreadPoolExecutor(many) as people, served(gallery_of(photos)) as client:
+        client.ask(f"/api/images/{SLOW}")
+        monkeypatch.setattr(ShownImage, "layer", slow)
+        path = f"/api/images/{SLOW}/tiles/0/0/0/0"
+        waiting = [people.submit(client.ask, path) for _ in range(many)]
+        try:
+            for _ in range(WORKERS - 1):
+                assert reading.acquire(timeout=PATIENCE_S)
+            meanwhile = client.ask(f"/api/images/{OTHER}/tiles/0/0/0/0").status
+            were_waiting = not any(of.done() for of in waiting)
+        finally:
+            gate.set()
+        in_the_end = [of.result(PATIENCE_S).status for of in waiting]
+
+    assert meanwhile == 200
+    assert were_waiting
+    assert in_the_end == [200] * many
 
 
 @NEEDS_PAGE

@@ -111,7 +111,7 @@ class Server:
             return image_in_full(number, self._gallery.known[number], image)
 
         await self._require_open(number)
-        await self._workers.do(lambda: self._reload_if_changed(number))
+        await self._workers.do(number, lambda: self._reload_if_changed(number))
         described = await self._with_image(number, describe)
         self._gallery.want(number)
         return _fresh(described)
@@ -173,7 +173,7 @@ class Server:
     async def _reload(self, request: Request) -> Response:
         number = self._number_of_image(request)
         # Files are closed, which may take as long as opening them.
-        await self._openers.do(lambda: self._gallery.reload(number))
+        await self._openers.do(number, lambda: self._gallery.reload(number))
         return _fresh({})
 
     async def _with_image(self, number: int, work: Callable[[ShownImage], Made]) -> Made:
@@ -184,7 +184,7 @@ class Server:
             with self._gallery.shown(number) as image:
                 return work(image)
 
-        return await self._workers.do(worked)
+        return await self._workers.do(number, worked)
 
     async def _require_open(self, number: int) -> None:
         """Wait until an image is open: one thread opens it, and those who wait take none."""

@@ -1,7 +1,7 @@
 """Tiles on demand: a bounded number at once, and those that were made a while ago from memory."""
 
 import asyncio
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Hashable
 from threading import Lock
 from typing import TypeVar
@@ -61,21 +61,28 @@ class TileCache:
 
 
 class Workers:
-    """Threads for what would keep others waiting.
+    """Threads for what would keep others waiting; never are all of them about the same thing.
 
     Args:
-        workers: How many.
+        workers: How many, at least 2.
         most_waiting: How many requests may wait for them.
     """
 
     def __init__(self, workers: int = WORKERS, most_waiting: int = MOST_WAITING) -> None:
         self._workers, self._most = workers, workers + most_waiting
         self._limiter: anyio.CapacityLimiter | None = None
+        self._shares: defaultdict[Hashable, anyio.CapacityLimiter] = defaultdict(
+            lambda: anyio.CapacityLimiter(workers - 1)
+        )
         self._asked = 0
         self._shared: dict[Hashable, asyncio.Task[object]] = {}
 
-    async def do(self, work: Callable[[], Made]) -> Made:
+    async def do(self, about: Hashable, work: Callable[[], Made]) -> Made:
         """Do something in a thread.
+
+        Args:
+            about: What it has to do with: one thread is left to what is about something else.
+            work: What to do.
 
         Raises:
             BusyError: If too many wait.
@@ -86,7 +93,8 @@ class Workers:
             self._limiter = anyio.CapacityLimiter(self._workers)
         self._asked += 1
         try:
-            return await anyio.to_thread.run_sync(work, limiter=self._limiter)
+            async with self._shares[about]:
+                return await anyio.to_thread.run_sync(work, limiter=self._limiter)
         finally:
             self._asked -= 1
 
@@ -101,7 +109,7 @@ class Workers:
             BusyError: If too many wait for other things.
         """
         if key not in self._shared:
-            task = self._shared[key] = asyncio.ensure_future(self.do(work))
+            task = self._shared[key] = asyncio.ensure_future(self.do(key, work))
             task.add_done_callback(lambda _: self._shared.pop(key))
         # Who goes away does not end it for the others.
         await asyncio.shield(self._shared[key])
