@@ -158,8 +158,8 @@ def test_smooth_noise_has_its_deviation_and_no_jumps() -> None:
 def test_scenes_refuse_what_cannot_be() -> None:
     with pytest.raises(ConfigurationError, match="at least 64 px, got 63x64"):
         SceneSettings(Size(63, 64))
-    for period in (2, 5):
-        with pytest.raises(ConfigurationError, match=f"even and at least 4, got {period}"):
+    for period in (0, 5):
+        with pytest.raises(ConfigurationError, match=f"even and at least 2, got {period}"):
             SceneSettings(period=period)
     with pytest.raises(ConfigurationError, match="cannot be negative"):
         SceneSettings(contrast=-1)

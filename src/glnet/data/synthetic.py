@@ -80,8 +80,8 @@ class SceneSettings:
 
     Attributes:
         size: Height and width, at least 64 pixels each.
-        period: Pixels after which stripes and checks repeat; even, at least 4. Averages over
-            whole periods, such as 8 x 8 blocks for 4, hide them altogether.
+        period: Pixels after which stripes and checks repeat; even. Averages over whole periods,
+            such as 8 x 8 blocks for 4, hide them altogether.
         contrast: Half the brightness step between stripes.
         noise: Standard deviation of each pixel and band.
         woven: Share of the scenes whose countries differ by texture alone.
@@ -99,8 +99,8 @@ class SceneSettings:
     def __post_init__(self) -> None:
         if min(self.size.height, self.size.width) < 64:
             raise ConfigurationError(f"a scene needs sides of at least 64 px, got {self.size}")
-        if self.period < 4 or self.period % 2:
-            raise ConfigurationError(f"period must be even and at least 4, got {self.period}")
+        if self.period < 2 or self.period % 2:
+            raise ConfigurationError(f"period must be even and at least 2, got {self.period}")
         if self.contrast < 0 or self.noise < 0:
             raise ConfigurationError(
                 f"contrast and noise cannot be negative, got {self.contrast} and {self.noise}"
