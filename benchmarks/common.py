@@ -140,9 +140,10 @@ def mebibytes(number: float) -> str:
 
 
 def spread(values: Sequence[float], digits: int = 2) -> str:
-    """The median, and the range behind it."""
+    """The median, and behind it the range, where there is one."""
     middle, least, most = statistics.median(values), min(values), max(values)
-    return f"{middle:.{digits}f} ({least:.{digits}f} to {most:.{digits}f})"
+    spanned = f" ({least:.{digits}f} to {most:.{digits}f})" if len(values) > 1 else ""
+    return f"{middle:.{digits}f}{spanned}"
 
 
 def ask(module: str, *words: object) -> str:
