@@ -225,7 +225,9 @@ def _interrupt(*_: object) -> None:
     "options",
     [
         ("--vector", "a.shp"),
-        ("--simplify", "-1"),
+        ("--simplify", "1"),
+        ("--vector", ".gpkg", "--simplify", "-1"),
+        ("--vector", ".gpkg", "--simplify", "nan"),
         ("--context", "half"),
         ("--region-size", "0"),
         ("--blending", "soft"),

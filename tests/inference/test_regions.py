@@ -69,6 +69,15 @@ def test_regions_cover_the_raster_with_little_more_than_itself(height: int, widt
     assert covered <= 1.5 * height * width or min(grid.patch.height, grid.patch.width) < 100
 
 
+def test_a_region_is_at_least_a_patch() -> None:
+    config = tiny_model().config
+    patch = config.framing.patch_size * config.framing.reduction
+
+    assert len(regions_of(Size(100, 100), config, RegionRule(side=patch, overlap=0)).grid) > 1
+    with pytest.raises(ConfigurationError, match=f"covers {patch} px, got {patch - 1}"):
+        regions_of(Size(100, 100), config, RegionRule(side=patch - 1))
+
+
 def test_without_a_training_the_whole_image_is_seen() -> None:
     config = tiny_model().config
 

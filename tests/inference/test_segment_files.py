@@ -97,6 +97,42 @@ def test_images_come_by_name_by_pattern_and_out_of_lists(tmp_path: Path) -> None
         expanded([], [tmp_path / "none.txt"])
 
 
+def test_patterns_leave_out_folders_and_what_lies_beside_images(tmp_path: Path) -> None:
+    for name in ("a.jpg", "a.jgw", "a.jpg.aux.xml", "b.tif", "b.tif.ovr", "b.tif.msk"):
+        (tmp_path / name).touch()
+    (tmp_path / "folder").mkdir()
+
+    assert expanded([f"{tmp_path}/*"]) == [f"{tmp_path}/a.jpg", f"{tmp_path}/b.tif"]
+    with pytest.raises(ConfigurationError, match="no file matches"):
+        expanded([f"{tmp_path}/*.jgw"])
+
+
+def test_a_file_that_is_named_in_two_ways_counts_once(tmp_path: Path) -> None:
+    (tmp_path / "a.tif").touch()
+    # As Windows writes it.
+    (tmp_path / "list.txt").write_text(f"\ufeffa.tif\n../{tmp_path.name}/a.tif\n", "utf-8")
+
+    found = expanded([tmp_path / "a.tif"], [tmp_path / "list.txt"])
+
+    assert found == [tmp_path / "a.tif"]
+
+
+def test_a_failure_names_its_image_once() -> None:
+    assert SegmentFailure("a.tif", "no memory").line == "a.tif: no memory"
+    assert SegmentFailure("a.tif", "a.tif is no image").line == "a.tif is no image"
+
+
+@pytest.mark.parametrize("distance", [0.0, -1.0, float("nan"), float("inf")])
+def test_polygons_are_simplified_by_a_distance(distance: float) -> None:
+    with pytest.raises(ConfigurationError, match="distance over 0 pixels"):
+        Extras(vector=".gpkg", simplify=distance)
+
+
+def test_without_polygons_nothing_is_simplified() -> None:
+    with pytest.raises(ConfigurationError, match="only polygons are simplified"):
+        Extras(simplify=1.0)
+
+
 def test_nobody_needs_to_watch(model: Model, images: list[Path], tmp_path: Path) -> None:
     images[0].unlink()
 

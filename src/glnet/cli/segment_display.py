@@ -52,7 +52,7 @@ class SegmentDisplay:
     def fails(self, failure: "SegmentFailure") -> None:
         """Say why the image cannot be segmented."""
         self.close()
-        complain(f"error: {failure.error}")
+        complain(f"error: {failure.line}")
 
     def passes_over(self, image: str) -> None:
         """Say that the image's results are there already."""
@@ -119,5 +119,5 @@ def summary(batch: "SegmentBatch") -> str:
     if batch.finished_before:
         parts.append(f"{len(batch.finished_before)} finished before")
     lines = [f"{len(batch.failures)} failed:"] if batch.failures else []
-    lines += [f"  {of.error}" for of in batch.failures]
+    lines += [f"  {of.line}" for of in batch.failures]
     return "\n".join([", ".join([*parts, *lines[:1]]), *lines[1:]])

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Literal
 
 from jsonargparse import ArgumentParser, Namespace
-from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveInt
+from jsonargparse.typing import NonNegativeInt, PositiveInt
 
 from glnet.cli.running import add_everywhere_option, add_seeing_options
 from glnet.errors import ConfigurationError
@@ -88,7 +88,7 @@ def add_result_options(parser: ArgumentParser) -> None:
     )
     parser.add_argument(
         "--simplify",
-        type=NonNegativeFloat,
+        type=float,
         metavar="PIXELS",
         help="how far polygons may stray from the pixels' edges",
     )

@@ -1,8 +1,10 @@
 """Which image goes where, settled before any work is done."""
 
 import glob
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 
 from glnet.errors import ConfigurationError, OutputError
@@ -13,6 +15,10 @@ from glnet.raster.writing.output import check_destination
 from glnet.raster.writing.pictures import PICTURE_FORMATS
 from glnet.raster.writing.scores import SCORE_SUFFIXES
 from glnet.vector import VECTOR_SUFFIXES
+
+WORLD_FILES = (".tfw", ".jgw", ".pgw", ".bpw", ".gfw", ".j2w", ".wld", ".tifw", ".jpgw", ".pngw")
+BESIDE_IMAGES = (*WORLD_FILES, ".aux.xml", ".ovr", ".msk", ".prj")
+"""What GDAL keeps beside an image: a pattern such as ``scenes/*`` does not mean it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +35,8 @@ class Extras:
         boxes: The boxes of a coarse-to-fine model, ``_boxes.geojson``, and on the overlay.
 
     Raises:
-        ConfigurationError: If the vector file has another suffix.
+        ConfigurationError: If the vector file has another suffix, or ``simplify`` is no distance or
+            without polygons.
     """
 
     overlay: bool = False
@@ -45,6 +52,15 @@ class Extras:
             raise ConfigurationError(
                 f"polygons go to a file ending in {' or '.join(VECTOR_SUFFIXES)} (or name only the "
                 f"ending), got {self.vector}"
+            )
+        if self.simplify is None:
+            return
+        if self.vector is None:
+            raise ConfigurationError("only polygons are simplified; ask for them with --vector")
+        if not (isfinite(self.simplify) and self.simplify > 0):
+            raise ConfigurationError(
+                f"polygons are simplified by a distance over 0 pixels, got {self.simplify:g}; "
+                "without one, they keep every corner"
             )
 
     @property
@@ -119,7 +135,8 @@ def expanded(images: Sequence[str | Path], lists: Sequence[str | Path] = ()) -> 
     """Images by name, by pattern (``scenes/**/*.tif``, in alphabetical order), and out of lists.
 
     Args:
-        images: Files, or patterns where there is no file of that name.
+        images: Files, or patterns where there is no file of that name. Patterns leave out folders,
+            and what GDAL keeps beside images; a file that is named twice counts once.
         lists: Text files with a name or pattern in every line; relative ones are meant from where
             the list lies, empty lines and those that begin with ``#`` are left out.
 
@@ -129,7 +146,7 @@ def expanded(images: Sequence[str | Path], lists: Sequence[str | Path] = ()) -> 
     names = list(images)
     for path in lists:
         try:
-            lines = Path(path).read_text(encoding="utf-8").splitlines()
+            lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigurationError(f"the list {path} cannot be read: {error}") from error
         stripped = (line.strip() for line in lines)
@@ -137,8 +154,13 @@ def expanded(images: Sequence[str | Path], lists: Sequence[str | Path] = ()) -> 
     found: dict[str, str | Path] = {}
     for name in names:
         for match in _matching(name):
-            found.setdefault(str(match), match)
+            found.setdefault(_place(match), match)
     return list(found.values())
+
+
+def _place(name: str | Path) -> str:
+    """The same for all ways to spell the path of a file."""
+    return str(name) if str(name).startswith(VIRTUAL_PREFIX) else os.path.abspath(name)  # noqa: PTH100
 
 
 def _from(path: str | Path, line: str) -> str:
@@ -149,10 +171,15 @@ def _matching(name: str | Path) -> list[str | Path]:
     if not glob.has_magic(str(name)) or Path(name).exists():
         return [name]
     # pathlib takes no pattern that begins at the root.
-    matches: list[str | Path] = [*sorted(glob.glob(str(name), recursive=True))]  # noqa: PTH207
-    if not matches:
+    matches = sorted(glob.glob(str(name), recursive=True))  # noqa: PTH207
+    images: list[str | Path] = [match for match in matches if _may_be_image(match)]
+    if not images:
         raise ConfigurationError(f"no file matches the pattern {name}")
-    return matches
+    return images
+
+
+def _may_be_image(match: str) -> bool:
+    return not match.lower().endswith(BESIDE_IMAGES) and not Path(match).is_dir()
 
 
 def job_of(image: str | Path, output: Path, extras: Extras) -> Job:

@@ -81,7 +81,8 @@ def regions_of(raster: Size, config: ModelConfig, rule: RegionRule) -> Regions:
 
     Raises:
         ConfigurationError: If regions are asked for without a side, and the model does not know
-            its training's images; or the overlap is as large as the region.
+            its training's images; or a region is smaller than a patch, or not larger than the
+            overlap.
     """
     wanted = _region_size(config, rule)
     if rule.context == "whole":
@@ -117,6 +118,11 @@ def regions_of(raster: Size, config: ModelConfig, rule: RegionRule) -> Regions:
 
 def _region_size(config: ModelConfig, rule: RegionRule) -> Size | None:
     if rule.side is not None:
+        patch = config.framing.patch_size * config.framing.reduction
+        if rule.side < patch:
+            raise ConfigurationError(
+                f"a region is no smaller than a patch, which covers {patch} px, got {rule.side}"
+            )
         return Size(rule.side, rule.side)
     return None if config.training_extent is None else config.training_extent.largest
 

@@ -143,6 +143,11 @@ class SegmentFailure:
     image: str
     error: str
 
+    @property
+    def line(self) -> str:
+        """The error, with the image's name where the error itself does not have it."""
+        return self.error if self.image in self.error else f"{self.image}: {self.error}"
+
     def to_dict(self) -> dict[str, object]:
         """Plain values, for JSON."""
         return asdict(self)

@@ -97,5 +97,5 @@ def in_pixels(scale: float = 1.0) -> Placement:
 def _no_degrees(why: str) -> OutputError:
     return OutputError(
         f"the image cannot be placed in longitude and latitude, as GeoJSON wants it ({why}); "
-        "write a .gpkg, which keeps its coordinates; boxes are GeoJSON only, leave them out"
+        "write polygons as .gpkg, which keeps its coordinates, and no boxes, which are GeoJSON only"
     )
