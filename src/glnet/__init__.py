@@ -23,6 +23,7 @@ from glnet.errors import (
     GLNetError,
     InputMismatchError,
     OutputError,
+    PredictionError,
     RasterError,
     TrainingError,
 )
@@ -77,6 +78,7 @@ __all__ = [
     "TrainingError",
     "CheckpointError",
     "ClusterError",
+    "PredictionError",
     "InputMismatchError",
     "__version__",
 ]

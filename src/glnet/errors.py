@@ -54,5 +54,9 @@ class CollapseError(GLNetError, ValueError):
     """A network whose head is not known to be linear, so that it cannot be multiplied out."""
 
 
+class PredictionError(GLNetError, RuntimeError):
+    """A network whose answer is no number."""
+
+
 class InputMismatchError(GLNetError, ValueError):
     """An image that the model cannot take, such as one of another band count."""

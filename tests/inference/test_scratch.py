@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from glnet.errors import OutputError
+from glnet.errors import OutputError, PredictionError
 from glnet.inference import scratch as scratch_module
 from glnet.inference.scratch import Scratch
 
@@ -24,6 +24,18 @@ def test_scores_come_back_as_they_went_in(tmp_path: Path) -> None:
         assert torch.equal(scratch.read(1, CPU), first + second)
         assert torch.equal(scratch.read(0, CPU), second.to(torch.bfloat16).float())
         assert (scratch.frame, scratch.classes) == (torch.Size((3, 4, 5)), 3)
+
+
+def test_scores_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
+    scores = torch.zeros(1, 1, 2, 2)
+    scores[0, 0, 1, 1] = torch.nan
+
+    with Scratch.alone(1, (1, 2, 2), tmp_path) as scratch:
+        with pytest.raises(PredictionError, match="not numbers"):
+            scratch.write([0], scores)
+        with pytest.raises(PredictionError, match="not numbers"):
+            scratch.add([0], scores)
+        assert torch.equal(scratch.read(0, CPU), torch.zeros(1, 2, 2))
 
 
 def test_what_was_read_stays_when_the_file_changes(tmp_path: Path) -> None:

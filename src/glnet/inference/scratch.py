@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from glnet.closing import Closing
-from glnet.errors import OutputError
+from glnet.errors import OutputError, PredictionError
 
 
 class PatchScores(Protocol):
@@ -209,6 +209,7 @@ class Scratch(Closing):
 
         Raises:
             OutputError: If the disk is full.
+            PredictionError: If a score is no number.
         """
         for patch, of in zip(patches, _on_host(scores), strict=True):
             self._file.write(self._first + self._slot(patch), of)
@@ -218,6 +219,7 @@ class Scratch(Closing):
 
         Raises:
             OutputError: If the disk is full.
+            PredictionError: If a score is no number.
         """
         for patch, of in zip(patches, _on_host(scores), strict=True):
             kept = np.empty(tuple(self.frame), dtype=np.float32)
@@ -260,6 +262,12 @@ def in_mib(size: int) -> str:
 
 def _on_host(scores: Tensor) -> NDArray[np.float32]:
     numbers: NDArray[np.float32] = scores.detach().float().cpu().contiguous().numpy()
+    # No class wins among them, so that the first one would, everywhere.
+    if np.isnan(numbers).any():
+        raise PredictionError(
+            "the network's scores are not numbers (NaN); compute in float32 if you did not, else "
+            "its weights are damaged or the image's values are far from those it was trained on"
+        )
     return numbers
 
 
