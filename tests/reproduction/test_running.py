@@ -262,6 +262,15 @@ def test_published_rows_alone_are_there(tmp_path: Path, monkeypatch: pytest.Monk
     about = tabulated(runs, _two(*rows), [globally, shallow, deep]).about
     assert "published checkpoints were evaluated on 2 images of the test split" in about
     assert "2 of 3 are missing" in about
+    # Whatever the side, the checkpoints are the same network.
+    aside = scored(runs, METHODS["global_only"], 250)
+    assert aside.skipped == "it was published for 500 pixels alone, not for 250"
+    assert not aside.is_failure
+
+
+def test_published_checkpoints_have_no_seeds(data: Path) -> None:
+    with pytest.raises(ConfigurationError, match="not 2 times; leave out --seeds"):
+        Request(data=str(data), seeds=2, published=("global.pth",))
 
 
 def test_panels_show_the_images_on_which_methods_differ(runs: Runs, tmp_path: Path) -> None:

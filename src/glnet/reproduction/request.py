@@ -36,7 +36,7 @@ class Request:
         changes: To the training configuration of every method, as typed behind ``glnet train``.
 
     Raises:
-        ConfigurationError: If there are no seeds.
+        ConfigurationError: If there are no seeds, or several of what was published once.
     """
 
     data: str
@@ -53,6 +53,10 @@ class Request:
     def __post_init__(self) -> None:
         if self.seeds < 1:
             raise ConfigurationError(f"seeds must be at least 1, got {self.seeds}")
+        if self.published and self.seeds > 1:
+            raise ConfigurationError(
+                f"published networks were trained once, not {self.seeds} times; leave out --seeds"
+            )
         # Wherever the next call is typed, it means the same.
         for name in ("data", "description"):
             if getattr(self, name) is not None:

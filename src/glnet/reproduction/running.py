@@ -23,6 +23,7 @@ from glnet.reproduction.measuring import (
     parameters_of,
 )
 from glnet.reproduction.methods import METHODS, Method
+from glnet.reproduction.paper import PATCH_SIZE
 from glnet.reproduction.request import LeftOutError, Request, Result
 from glnet.training.config import TrainingConfig
 from glnet.training.config_file import read_config
@@ -158,6 +159,9 @@ class Runs:
             GLNetError: If it cannot be trained or measured.
             LeftOutError: If the request leaves it out.
         """
+        if self.request.published and side not in (None, PATCH_SIZE):
+            # Of another side it would be the same network, under a label that is not true.
+            raise LeftOutError(f"it was published for {PATCH_SIZE} pixels alone, not for {side}")
         folder = self.place(method, seed, side)
         kept = folder.with_name(f"{folder.name}.json")
         if kept.is_file():
