@@ -179,6 +179,27 @@ def test_another_request_needs_another_folder(
         Runs(runs.folder, replace(request_of, **changes), QUICK)
 
 
+def test_a_refused_figure_does_not_claim_the_folder(request_of: Request, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    runs = Runs(output, request_of, QUICK)
+
+    with pytest.raises(ConfigurationError, match="got 5 classes"):
+        TARGETS["fig8"].make(runs, output / "fig8")
+
+    assert not output.exists()
+
+
+def test_a_request_of_which_nothing_came_does_not_claim_the_folder(
+    request_of: Request, tmp_path: Path
+) -> None:
+    replace(request_of, split="train").keep(tmp_path)
+
+    again = Runs(tmp_path, request_of, QUICK)
+    again.begin()
+
+    assert json.loads((tmp_path / "request.json").read_text())["split"] is None
+
+
 def test_memory_counts_for_what_was_measured_before(runs: Runs, request_of: Request) -> None:
     ample = Runs(runs.folder, replace(request_of, memory=2**30), QUICK)
     scarce = Runs(runs.folder, replace(request_of, memory=2**20), QUICK)

@@ -123,6 +123,7 @@ def _charted(
     draw: Callable[[Path], list[Path]] | None,
 ) -> Drawn:
     """Write a chart, where there is something to draw, with its page and values."""
+    runs.begin()
     with whole_folder(folder.absolute(), (f"{FIGURE}.md",), overwrite=True) as partial_folder:
         names = [] if draw is None else [path.name for path in draw(partial_folder / FIGURE)]
         pictures = [name for name in names if name.endswith(".png")]
@@ -135,6 +136,7 @@ def panels(runs: Runs, folder: Path, keys: Sequence[str], number: int) -> Drawn:
     found = [scored(runs, METHODS[key]) for key in keys]
     usable = [of for of in found if of.results]
     title = f"Figure {number}: {Path(runs.dataset.name).name}"
+    runs.begin()
     with whole_folder(folder.absolute(), (f"{FIGURE}.md",), overwrite=True) as partial_folder:
         names = []
         for sample in _most_disputed(runs.samples, usable) if len(usable) > 1 else []:

@@ -65,14 +65,18 @@ class Request:
         object.__setattr__(self, "published", published)
 
     def require_same(self, folder: Path) -> None:
-        """Refuse an output folder of another request; seeds and memory may differ.
+        """Refuse an output folder in which another request made something.
+
+        Seeds and memory may differ.
 
         Raises:
             ConfigurationError: If the folder holds what another request made.
             OutputError: If its note of that cannot be read.
         """
         kept = folder / REQUEST
-        theirs = read_json(kept) if kept.is_file() else None
+        # A note alone binds nobody: whatever was begun there came to nothing.
+        has_more = kept.is_file() and any(path != kept for path in folder.iterdir())
+        theirs = read_json(kept) if has_more else None
         for name, value in json.loads(self._shared()).items():
             if theirs is not None and theirs.get(name) != value:
                 raise ConfigurationError(

@@ -49,7 +49,7 @@ class Runs:
         ConfigurationError: If the folder holds what another request made, the protocol cannot score
             the classes, or a change is no part of a configuration.
         DatasetError: If the dataset is not as described, or a split has no images.
-        OutputError: If the folder cannot be written.
+        OutputError: If the folder's note of its request is damaged.
     """
 
     folder: Path
@@ -65,6 +65,13 @@ class Runs:
         if not self.request.published:
             self.dataset.split("validation")
         self.configuration(METHODS["global_only"])  # What is wrong with it shows at once.
+
+    def begin(self) -> None:
+        """Note what the folder is for, just before something is written to it.
+
+        Raises:
+            OutputError: If it cannot be written.
+        """
         self.request.keep(self.folder)
 
     @cached_property
@@ -196,6 +203,7 @@ class Runs:
         self.note(f"{folder.name}: training")
         # Before the configuration is written there is nothing to go on from.
         resume = (folder / "config.yaml").is_file()
+        self.begin()
         train(config, self.watchers, resume=resume, dataset=self.dataset)
         return model
 
@@ -211,6 +219,7 @@ class Runs:
             raise LeftOutError(f"needs {stages} published checkpoints, got {len(files)}")
         model = convert_published(files[:stages])
         self._require_memory_of(model)
+        self.begin()
         save_model(model, folder)
         return folder
 

@@ -41,6 +41,7 @@ def _table(name: str, runs: Runs, folder: Path) -> Drawn:
         runs.note(f"row {number + 1} of {len(comparison.rows)}: {row.method.label}")
         found.append(scored(runs, row.method))
     table = tabulated(runs, comparison, found)
+    runs.begin()
     return drawn(write_table(folder, table), found, table)
 
 
@@ -51,6 +52,7 @@ def _boxes(runs: Runs, folder: Path) -> Drawn:
         model = runs.trained(method)
     except LeftOutError as error:
         return Drawn([], [f"{method.label}: {error}"], 0)
+    runs.begin()
     draw_boxes(
         model,
         runs.samples,
