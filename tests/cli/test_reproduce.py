@@ -117,3 +117,15 @@ def test_what_cannot_be_is_told_in_one_line(
     assert status == 1
     assert says in only_line(capfd)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["table1", "table6"])
+def test_a_file_for_an_output_is_refused_before_any_work(
+    name: str, data: Path, tmp_path: Path, capfd: Captured
+) -> None:
+    (tmp_path / "file").touch()
+
+    status = run("reproduce", name, "--data", data, "--quick", "--output", tmp_path / "file")
+
+    assert status == 1
+    assert only_line(capfd).endswith("is a file, or lies below one; name a folder")

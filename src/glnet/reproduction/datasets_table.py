@@ -7,6 +7,7 @@ from typing import NamedTuple
 from glnet.data import DatasetKind, open_dataset
 from glnet.data.folder import SegmentationFolder
 from glnet.errors import ConfigurationError, GLNetError
+from glnet.reproduction.output import require_output
 from glnet.reproduction.paper import DATASET_NOTES, DATASETS
 from glnet.reproduction.results import ResultRow, ResultTable
 from glnet.reproduction.statistics import (
@@ -69,6 +70,7 @@ def write_datasets_table(
     for kind in twice:
         if sum(PAPERS[of] == PAPERS[kind] for of in twice) > 1:
             raise ConfigurationError(f"two datasets of kind {PAPERS[kind]} are named; name one")
+    require_output(folder.absolute().parent)
     make_folder(folder.absolute().parent)
     found: dict[str, DatasetStatistics] = {}
     own: list[ResultRow] = []

@@ -23,6 +23,7 @@ from glnet.reproduction.measuring import (
     parameters_of,
 )
 from glnet.reproduction.methods import METHODS, Method
+from glnet.reproduction.output import require_output
 from glnet.reproduction.paper import PATCH_SIZE
 from glnet.reproduction.request import LeftOutError, Request, Result
 from glnet.training.config import TrainingConfig
@@ -49,7 +50,8 @@ class Runs:
         ConfigurationError: If the folder holds what another request made, the protocol cannot score
             the classes, or a change is no part of a configuration.
         DatasetError: If the dataset is not as described, or a split has no images.
-        OutputError: If the folder's note of its request is damaged.
+        OutputError: If the folder cannot be made or written to, or its note of its request is
+            damaged.
     """
 
     folder: Path
@@ -65,6 +67,7 @@ class Runs:
         if not self.request.published:
             self.dataset.split("validation")
         self.configuration(METHODS["global_only"])  # What is wrong with it shows at once.
+        require_output(self.folder)
 
     def begin(self) -> None:
         """Note what the folder is for, just before something is written to it.
