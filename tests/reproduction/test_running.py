@@ -6,18 +6,24 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import yaml
+from PIL import Image
 
 from glnet.data import SceneSettings, write_dataset
-from glnet.errors import ConfigurationError, DatasetError, OutputError, RasterError
+from glnet.errors import ConfigurationError, DatasetError, GLNetError, OutputError, RasterError
+from glnet.evaluation import foreground
+from glnet.evaluation.comparison import Picture
 from glnet.geometry import Size
-from glnet.model.checkpoint import new_model
+from glnet.model.checkpoint import new_model, save_model
+from glnet.model.config import CoarseToFine
 from glnet.reproduction import running
 from glnet.reproduction.comparisons import COMPARISONS, Comparison
 from glnet.reproduction.drawing import panels
 from glnet.reproduction.effort import QUICK
 from glnet.reproduction.methods import METHODS, Method
-from glnet.reproduction.request import Request, Result
+from glnet.reproduction.request import LeftOutError, Request, Result
 from glnet.reproduction.results import QUICK as QUICK_WORDS
 from glnet.reproduction.running import Runs
 from glnet.reproduction.tabulating import scored, tabulated
@@ -183,7 +189,7 @@ def test_a_refused_figure_does_not_claim_the_folder(request_of: Request, tmp_pat
     output = tmp_path / "out"
     runs = Runs(output, request_of, QUICK)
 
-    with pytest.raises(ConfigurationError, match="got 5 classes"):
+    with pytest.raises(ConfigurationError, match=r"has 5 classes; choose a dataset of two"):
         TARGETS["fig8"].make(runs, output / "fig8")
 
     assert not output.exists()
@@ -303,6 +309,71 @@ def test_panels_show_the_images_on_which_methods_differ(runs: Runs, tmp_path: Pa
     page = (tmp_path / "fig3" / "figure.md").read_text()
     assert all(f"({path.name})" in page for path in pictures)
     assert QUICK_WORDS[1:] in page
+
+
+@pytest.fixture
+def boxed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Runs:
+    """Runs of two classes, whose networks are not trained."""
+    settings = SceneSettings(Size(80, 90))
+    root = write_dataset(tmp_path / "data", settings, {"train": 1, "validation": 3}).root
+    description = yaml.safe_load((root / "dataset.yaml").read_text())
+    description["classes"] = description["classes"][:2]
+    (root / "dataset.yaml").write_text(yaml.safe_dump(description))
+    for mask in (root / "masks").glob("*.png"):
+        labels = np.asarray(Image.open(mask))
+        Image.fromarray((labels > 0).astype(np.uint8)).save(mask)
+    save_model(tiny_model(coarse_to_fine=CoarseToFine()), tmp_path / "model")
+    request = Request(data=str(root), quick=True, changes=TINY)
+    runs = Runs(tmp_path / "out", request, QUICK)
+    monkeypatch.setattr(runs, "trained", lambda _: tmp_path / "model")
+    return runs
+
+
+def test_boxes_are_a_figure_as_the_others_are(boxed: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    titles = []
+
+    def sheet(title: str, *_: object) -> Picture:
+        titles.append(title)
+        return np.zeros((2, 2, 3), np.uint8)
+
+    monkeypatch.setattr(foreground, "sheet", sheet)
+    folder = boxed.folder / "fig8"
+    folder.mkdir(parents=True)
+    for name in ("README.md", "boxes.csv"):  # As an earlier version called them.
+        (folder / name).touch()
+
+    drawn = TARGETS["fig8"].make(boxed, folder)
+
+    assert {"figure.md", "figure.csv", "histogram.png"} <= {path.name for path in drawn.files}
+    assert not (folder / "README.md").exists()
+    page = (folder / "figure.md").read_text()
+    assert f"**{QUICK_WORDS[0].upper()}{QUICK_WORDS[1:]}.**" in page
+    assert "evaluated on 3 images of the validation split" in page
+    assert f"Changed by {' '.join(TINY)}" in page
+    assert "over 60 % have less than 20 % foreground" in page
+    assert "Every image: figure.csv" in page
+    assert titles == [f"Coarse to fine, {QUICK_WORDS}"]
+
+
+@pytest.mark.parametrize(
+    ("error", "failures"),
+    [(LeftOutError("takes 9 MiB, 1 MiB are named"), 0), (RasterError("a broken image"), 1)],
+)
+def test_boxes_that_cannot_be_drawn_say_why_in_place_of_earlier_ones(
+    error: GLNetError, failures: int, boxed: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = boxed.folder / "fig8"
+    TARGETS["fig8"].make(boxed, folder)
+
+    def fail(_: Method) -> Path:
+        raise error
+
+    monkeypatch.setattr(boxed, "trained", fail)
+    drawn = TARGETS["fig8"].make(boxed, folder)
+
+    assert (len(drawn.left_out), drawn.failures) == (1, failures)
+    assert sorted(path.name for path in folder.iterdir()) == ["figure.csv", "figure.md"]
+    assert f"skipped: {error}" in (folder / "figure.md").read_text()
 
 
 @pytest.mark.parametrize("name", ["fig1a", "fig1c", "fig3"])

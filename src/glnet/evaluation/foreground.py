@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw
 from glnet.data import IGNORE_INDEX, DatasetDescription, LabelledSample, LabelRaster
 from glnet.errors import ConfigurationError, DatasetError
 from glnet.evaluation.comparison import Picture, colored
-from glnet.evaluation.drawing import INK, MARGIN, PAPER, Row, framed_at, sheet, text_font
+from glnet.evaluation.drawing import INK, MARGIN, PAPER, Color, Row, framed_at, sheet, text_font
 from glnet.evaluation.folder import require_free, whole_folder
 from glnet.evaluation.looking import error_map, legend, look_at
 from glnet.evaluation.opening import opened
@@ -32,6 +32,10 @@ from glnet.raster import write_picture
 from glnet.raster.writing.output import write_error
 
 PAGE, TABLE, HISTOGRAM, PANELS = "README.md", "boxes.csv", "histogram.png", "panels.png"
+TITLE = "Foreground before and after boxes (Figure 8)"
+
+HALF, FIFTH = 0.5, 0.2
+"""Of an image: with less foreground than these the paper counts images (section 3.3)."""
 
 BINS = 20
 """Of the histogram, each of 5 % of an image or box."""
@@ -43,6 +47,27 @@ SIDE = 320
 """Of a panel, in pixels."""
 
 Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Wording:
+    """What is said of boxes, and in which files.
+
+    Attributes:
+        page: Name of the page, as Markdown.
+        table: Name of the values of every image.
+        title: Of the page.
+        about: A paragraph under it.
+        remark: Stands on the page and on both pictures.
+        notes: At the end of the page, one line each.
+    """
+
+    page: str = PAGE
+    table: str = TABLE
+    title: str = TITLE
+    about: str = ""
+    remark: str = ""
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -77,12 +102,10 @@ def draw_boxes(  # noqa: PLR0913 - with what, of what, where to; each may be lef
     *,
     panels: int = 4,
     overwrite: bool = False,
-    remark: str = "",
+    wording: Wording = Wording(),
     progress: Progress = lambda *_: None,
 ) -> tuple[BoxedImage, ...]:
     """Write a folder with the histogram, the panels and a table of all images.
-
-    A remark stands on the page and above the histogram.
 
     Raises:
         CheckpointError: If the model does not load.
@@ -92,7 +115,8 @@ def draw_boxes(  # noqa: PLR0913 - with what, of what, where to; each may be lef
         OutputError: If the folder cannot be written, or has something else in it.
         RasterError: If an image cannot be read.
     """
-    require_free(folder.absolute(), (PAGE, TABLE), overwrite)
+    marks = (wording.page, wording.table)
+    require_free(folder.absolute(), marks, overwrite)
     if not samples:
         raise DatasetError("there is nothing to draw: the split has no images")
     predictor = Predictor(as_coarse_to_fine(load_model(model)), settings)
@@ -102,14 +126,15 @@ def draw_boxes(  # noqa: PLR0913 - with what, of what, where to; each may be lef
         found.append(_boxed(predictor, sample, description))
     by_stem = {sample.stem: sample for sample in samples}
     shown = [by_stem[of.stem] for of in _spread(found, panels)]
-    with whole_folder(folder.absolute(), (PAGE, TABLE), overwrite) as partial:
-        write_picture(partial / HISTOGRAM, histogram(found, remark=remark))
+    with whole_folder(folder.absolute(), marks, overwrite) as partial:
+        write_picture(partial / HISTOGRAM, histogram(found, remark=wording.remark))
         if shown:
-            picture = _panels(predictor, shown, {of.stem: of for of in found}, description)
-            write_picture(partial / PANELS, picture)
+            rows, key = _panels(predictor, shown, {of.stem: of for of in found}, description)
+            words = f", {wording.remark}" if wording.remark else ""
+            write_picture(partial / PANELS, sheet(f"Coarse to fine{words}", rows, key))
         try:
-            (partial / TABLE).write_text(_table(found), "utf-8")
-            (partial / PAGE).write_text(_page(str(model), found, remark), "utf-8")
+            (partial / wording.table).write_text(_table(found), "utf-8")
+            (partial / wording.page).write_text(_page(str(model), found, wording), "utf-8")
         except OSError as error:
             raise write_error(folder, error.strerror or str(error)) from error
     progress("", len(samples), len(samples))
@@ -235,8 +260,8 @@ def _panels(
     samples: Sequence[LabelledSample],
     found: dict[str, BoxedImage],
     description: DatasetDescription,
-) -> Picture:
-    """Image with boxes, truth, answer in the boxes, and what is wrong."""
+) -> tuple[list[Row], list[tuple[Color, str]]]:
+    """Image with boxes, truth, answer in the boxes, and what is wrong; and the legend."""
     colors = [info.color for info in description.classes]
     names = [info.name for info in description.classes]
     rows, shown = [], []
@@ -253,7 +278,7 @@ def _panels(
         captions = ("image and box", "truth", "answer", "errors")
         note = f"{of.stem}: foreground {_percent(of.before)} before, {_percent(of.after)} in boxes"
         rows.append(Row(note, list(zip(captions, pictures, strict=True))))
-    return sheet("Coarse to fine", rows, legend(shown, names, colors))
+    return rows, legend(shown, names, colors)
 
 
 # The words
@@ -271,23 +296,36 @@ def _table(found: Sequence[BoxedImage]) -> str:
     return text.getvalue()
 
 
-def _page(model: str, found: Sequence[BoxedImage], remark: str) -> str:
+def _page(model: str, found: Sequence[BoxedImage], wording: Wording) -> str:
     with_boxes = [of for of in found if of.boxes]
+    before, after = [of.before for of in found], [of.after for of in with_boxes]
     facts = [
         f"model: {model}",
         f"images: {len(found)}, {len(found) - len(with_boxes)} of them without a box",
-        f"foreground before: {_mean([of.before for of in found])} of an image (mean)",
-        f"foreground after: {_mean([of.after for of in with_boxes])} of its boxes (mean)",
+        f"foreground before: {_mean(before)} of an image (mean)",
+        f"foreground after: {_mean(after)} of its boxes (mean)",
+        f"under 50 % foreground: {_under(before, HALF)} of images before, {_under(after, HALF)} of "
+        "those with boxes after",
+        f"under 20 % foreground: {_under(before, FIFTH)} of images before, {_under(after, FIFTH)} "
+        "of those with boxes after",
         f"boxes cover {_mean([of.area for of in found])} of an image (mean)",
         f"foreground outside the boxes: {_mean([of.missed for of in found])} of it (mean)",
     ]
-    lines = ["# Foreground before and after boxes (Figure 8)", ""]
+    remark = wording.remark
+    lines = [f"# {wording.title}", ""]
     lines += [f"**{remark[0].upper()}{remark[1:]}.**", ""] if remark else []
+    lines += [wording.about, ""] if wording.about else []
     lines += [*(f"- {of}" for of in facts), ""]
     lines += [f"![histogram]({HISTOGRAM})", ""]
     lines += [f"![panels]({PANELS})", ""] if with_boxes else []
-    lines.append(f"Every image: {TABLE}.")
+    lines.append(f"Every image: {wording.table}.")
+    lines += ["", "## Notes", "", *(f"- {of}" for of in wording.notes)] if wording.notes else []
     return "\n".join(lines) + "\n"
+
+
+def _under(shares: Sequence[float | None], limit: float) -> str:
+    known = [of for of in shares if of is not None]
+    return _percent(sum(of < limit for of in known) / len(known)) if known else "unknown"
 
 
 def _mean(shares: Sequence[float | None]) -> str:

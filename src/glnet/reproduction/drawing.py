@@ -80,7 +80,7 @@ def best_chart(runs: Runs, folder: Path) -> Drawn:
     draw = partial(
         memory_chart, list(best.values()), theirs, title=title, is_quick=runs.effort.is_quick
     )
-    return _charted(runs, folder, title, found, draw if best else None)
+    return charted(runs, folder, title, found, draw if best else None)
 
 
 def side_sweep(runs: Runs, folder: Path, sees: Literal["patches", "whole"]) -> Drawn:
@@ -112,17 +112,21 @@ def side_sweep(runs: Runs, folder: Path, sees: Literal["patches", "whole"]) -> D
         sizes=f"side of {what}, pixels; of GLNet, of patches and thumbnail",
         is_quick=is_quick,
     )
-    return _charted(runs, folder, title, found, draw if sweeps else None)
+    return charted(runs, folder, title, found, draw if sweeps else None)
 
 
-def _charted(
+def charted(
     runs: Runs,
     folder: Path,
     title: str,
     found: Sequence[Scored],
     draw: Callable[[Path], list[Path]] | None,
 ) -> Drawn:
-    """Write a chart, where there is something to draw, with its page and values."""
+    """Write a chart, where there is something to draw, with its page and values.
+
+    Raises:
+        OutputError: If it cannot be written.
+    """
     runs.begin()
     with whole_folder(folder.absolute(), (f"{FIGURE}.md",), overwrite=True) as partial_folder:
         names = [] if draw is None else [path.name for path in draw(partial_folder / FIGURE)]

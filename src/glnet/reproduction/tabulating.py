@@ -90,7 +90,7 @@ def tabulated(
     ]
     return ResultTable(
         title=f"Table {comparison.paper.number}: {comparison.paper.title}",
-        about=_about(runs, found),
+        about=about(runs, found, seeds=runs.request.seeds),
         rows=rows,
         notes=(*_notes(runs), _at_paper(size or largest), *comparison.paper.notes),
         is_quick=runs.effort.is_quick,
@@ -111,7 +111,7 @@ def own_table(runs: Runs, title: str, found: Sequence[Scored]) -> ResultTable:
     ]
     return ResultTable(
         title=title,
-        about=_about(runs, found),
+        about=about(runs, found, seeds=runs.request.seeds),
         rows=rows,
         notes=_notes(runs),
         is_quick=runs.effort.is_quick,
@@ -160,8 +160,9 @@ def _measured(results: Sequence[Result]) -> dict[str, float | None]:
     }
 
 
-def _about(runs: Runs, found: Sequence[Scored]) -> str:
-    images, seeds = len(runs.samples), runs.request.seeds
+def about(runs: Runs, found: Sequence[Scored], seeds: int) -> str:
+    """What was trained and evaluated, and how, in a paragraph."""
+    images = len(runs.samples)
     words = []
     if runs.request.published:
         words.append("The published checkpoints were")

@@ -6,13 +6,9 @@ from functools import partial
 from pathlib import Path
 
 from glnet.errors import ConfigurationError
-from glnet.evaluation.foreground import draw_boxes
-from glnet.inference.settings import Settings
+from glnet.reproduction.boxes import boxes
 from glnet.reproduction.comparisons import COMPARISONS
 from glnet.reproduction.drawing import Drawn, best_chart, drawn, panels, side_sweep
-from glnet.reproduction.methods import METHODS
-from glnet.reproduction.request import LeftOutError
-from glnet.reproduction.results import QUICK
 from glnet.reproduction.running import Runs
 from glnet.reproduction.tables import write_table
 from glnet.reproduction.tabulating import scored, tabulated
@@ -45,26 +41,6 @@ def _table(name: str, runs: Runs, folder: Path) -> Drawn:
     return drawn(write_table(folder, table), found, table)
 
 
-def _boxes(runs: Runs, folder: Path) -> Drawn:
-    """Figure 8: foreground before and after the box."""
-    method = METHODS["global_only_boxes"]
-    try:
-        model = runs.trained(method)
-    except LeftOutError as error:
-        return Drawn([], [f"{method.label}: {error}"], 0)
-    runs.begin()
-    draw_boxes(
-        model,
-        runs.samples,
-        runs.dataset.description,
-        folder,
-        Settings(device=runs.configuration(method).run.device),
-        overwrite=True,
-        remark=QUICK if runs.effort.is_quick else "",
-    )
-    return Drawn(sorted(folder.iterdir()), [], 0)
-
-
 FIGURE_3 = ("global_only", "local_only", "bidirectional")
 FIGURE_7 = ("global_only", "local_only", "regularization", "shallow", "bidirectional")
 
@@ -75,7 +51,7 @@ TARGETS: dict[str, Target] = {
     "fig1c": Target("sizes of patches", partial(side_sweep, sees="patches")),
     "fig3": Target("pictures: global, local, GLNet", partial(panels, keys=FIGURE_3, number=3)),
     "fig7": Target("pictures: kinds of sharing", partial(panels, keys=FIGURE_7, number=7)),
-    "fig8": Target("foreground before and after the box", _boxes),
+    "fig8": Target("foreground before and after the box", boxes),
 }
 """All but Table 1, which needs no network."""
 
