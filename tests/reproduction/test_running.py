@@ -398,6 +398,36 @@ def test_sides_of_a_sweep_win_over_changes(request_of: Request, tmp_path: Path) 
     assert config.framing.patch_size == 96
 
 
+def test_the_usual_side_is_the_network_that_tables_train(
+    request_of: Request, tmp_path: Path
+) -> None:
+    unchanged = tuple(of for of in TINY if "framing" not in of)
+    runs = Runs(tmp_path, replace(request_of, changes=unchanged), QUICK)
+    changed = Runs(tmp_path, request_of, QUICK)
+    deep, patches, whole = (METHODS[key] for key in ("deep", "fcn8s_patches", "fcn8s_whole"))
+
+    # Patches and thumbnails are of 128 pixels; whole images of 160, as large as they are.
+    assert runs.place(deep, 1, 128) == runs.place(deep, 1)
+    assert runs.place(patches, 0, 128) == runs.place(patches, 0)
+    assert runs.place(patches, 0, 64).name == "fcn8s_patches_64px"
+    assert runs.place(whole, 0, 160) == runs.place(whole, 0)
+    assert runs.place(whole, 0, 128).name == "fcn8s_whole_128px"
+    # With --set framing.patch_size=64, tables train others.
+    assert changed.place(patches, 1, 128).name == "fcn8s_patches_128px_seed1"
+
+
+def test_what_an_earlier_version_named_by_its_side_is_found(
+    request_of: Request, tmp_path: Path
+) -> None:
+    runs = Runs(tmp_path, request_of, QUICK)
+    method = METHODS["fcn8s_patches"]
+    earlier = tmp_path / "runs" / "fcn8s_patches_128px"
+    earlier.mkdir(parents=True)
+
+    assert runs.place(method, 0, 128) == earlier
+    assert runs.place(method, 0).name == "fcn8s_patches"
+
+
 def test_an_unknown_name_lists_those_that_are_known() -> None:
     with pytest.raises(ConfigurationError, match=r"table1, table2, .*fig8"):
         target("table9")

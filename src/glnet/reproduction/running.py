@@ -152,15 +152,34 @@ class Runs:
             "run.seed": seed,
         }
         words = [f"--{name}={value}" for name, value in given.items() if value is not None]
+        return read_config(None, [*words, *self._changes(method, side)])
+
+    def _changes(self, method: Method, side: int | None) -> list[str]:
         images = max(1, len(self.training))
         ours = self.effort.changes(method, images, self.largest, side)
         last = [] if side is None else self.effort.framing(method, self.largest, side)
-        return read_config(None, [*words, *ours, *self.request.changes, *last])
+        return [*ours, *self.request.changes, *last]
 
     def place(self, method: Method, seed: int, side: int | None = None) -> Path:
-        """The folder of a training."""
-        sized = method.key if side is None else f"{method.key}_{side}px"
-        return self.folder / RUNS / (sized if seed == 0 else f"{sized}_seed{seed}")
+        """The folder of a training; the same for the usual side, whether it is named or not."""
+        names = [method.key if of is None else f"{method.key}_{of}px" for of in (None, side)]
+        usual, sized = (
+            self.folder / RUNS / (of if seed == 0 else f"{of}_seed{seed}") for of in names
+        )
+        # An earlier version named a folder by its side in any case.
+        return usual if not sized.is_dir() and self._is_usual(method, side) else sized
+
+    def _is_usual(self, method: Method, side: int | None) -> bool:
+        """Whether a network at a side is the one that tables train."""
+        if side is None:
+            return True
+        own, sized = (
+            read_config(None, ["--data.folder=.", "--output=.", *self._changes(method, of)]).framing
+            for of in (None, side)
+        )
+        if method.network != "glnet" and method.sees == "whole":
+            return own.thumbnail_size == sized.thumbnail_size
+        return own == sized
 
     def result(self, method: Method, seed: int = 0, side: int | None = None) -> Result:
         """Train and measure a method, or read what was measured before.
