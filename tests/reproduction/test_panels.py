@@ -10,7 +10,7 @@ from glnet.evaluation.drawing import LINE, MARGIN
 from glnet.evaluation.looking import IGNORED
 from glnet.geometry import Size
 from glnet.raster import ArrayRaster
-from glnet.reproduction.panels import SIDE, Collected, collect, draw_panels
+from glnet.reproduction.panels import SIDE, Collected, collect, draw_panels, zoom_side
 from tests.inference.pictures import picture
 from tests.reproduction.maps import ArrayMap
 
@@ -49,6 +49,25 @@ def collected(side: int = 300, zoom: int = 100) -> Collected:
         side=side,
         zoom=zoom,
     )
+
+
+@pytest.mark.parametrize(
+    ("size", "side"),
+    [
+        (Size(2448, 2448), 420),
+        (Size(600, 900), 150),
+        (Size(192, 192), 48),
+        (Size(50, 70), 16),
+    ],
+)
+def test_zooms_show_less_than_a_small_image(size: Size, side: int) -> None:
+    pixels = np.zeros((size.height, size.width, 3), np.uint8)
+    labels = [np.full((size.height, size.width), k, np.uint8) for k in (0, 1)]
+
+    found = collect(ArrayRaster(pixels), ArrayMap(labels[0]), [ArrayMap(of) for of in labels])
+
+    assert zoom_side(size) == side
+    assert {zoom.place.window.size for zoom in found.zooms} == {Size(side, side)}
 
 
 def has(panel: NDArray[np.uint8], color: tuple[int, int, int]) -> int:

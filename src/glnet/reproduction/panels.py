@@ -22,8 +22,10 @@ Color = tuple[int, int, int]
 
 SIDE = 420
 """Of an overview's longer side at most, in pixels; what is smaller is enlarged up to it."""
-ZOOM = 420
-"""The side of a zoom-in's window, in pixels of the image: as wide as an overview."""
+ZOOM, LEAST_ZOOM = 420, 16
+"""The side of a zoom-in's window, in pixels of the image: as wide as an overview, and at least."""
+ZOOM_PART = 4
+"""By which a zoom-in shows more than the overview of a small image, at least."""
 LETTERS = "abcdefgh"
 WHITE, BLACK = (255, 255, 255), (0, 0, 0)
 
@@ -69,7 +71,7 @@ def collect(
     answers: Sequence[LabelMap],
     *,
     side: int = SIDE,
-    zoom: int = ZOOM,
+    zoom: int | None = None,
 ) -> Collected:
     """Read what Figures 3 and 7 show of an image, strip by strip.
 
@@ -81,7 +83,7 @@ def collect(
         truth: Its labels.
         answers: Of every method, as large as the image; at least two.
         side: Of the overview's longer side, at most.
-        zoom: Of the zoom-ins' windows.
+        zoom: Of the zoom-ins' windows; None: as `zoom_side` has it.
 
     Raises:
         ConfigurationError: If there are less than two answers.
@@ -93,7 +95,7 @@ def collect(
             raise InputMismatchError(
                 f"{of.name} must be as large as {raster.name}, {raster.size}; it is {of.size}"
             )
-    places = find_disagreements(answers, zoom)
+    places = find_disagreements(answers, zoom_side(raster.size) if zoom is None else zoom)
     size = fitted(raster.size, side)
     overview = Cutout(
         to_display(thumbnail(raster, size)),
@@ -105,6 +107,11 @@ def collect(
         overview,
         tuple(Zoom(place, _cut_out(raster, truth, answers, place.window)) for place in places),
     )
+
+
+def zoom_side(size: Size) -> int:
+    """Of a zoom-in's window, in pixels: `ZOOM`, or a part of an image that is small itself."""
+    return min(ZOOM, max(LEAST_ZOOM, min(size.height, size.width) // ZOOM_PART))
 
 
 def draw_panels(
