@@ -51,6 +51,7 @@ def test_a_table_is_made_and_its_trainings_serve_a_figure(
     assert str(tmp_path / "table6" / "table.md") in out
     assert "Table 6" in out
     assert "paper's" in out
+    assert "Figure 3" in out
     assert max(map(len, out.splitlines())) <= max(80, len(str(tmp_path)) + 24)
     # The figure shows what the table trained.
     assert err.count("training") == 4

@@ -1,5 +1,6 @@
 """Tables and figures out of tiny trainings: kept, gone on with, honest about what is missing."""
 
+import csv
 import json
 import shutil
 from dataclasses import replace
@@ -18,10 +19,10 @@ from glnet.evaluation.comparison import Picture
 from glnet.geometry import Size
 from glnet.model.checkpoint import new_model, save_model
 from glnet.model.config import CoarseToFine
-from glnet.reproduction import running
+from glnet.reproduction import drawing, running
 from glnet.reproduction.comparisons import COMPARISONS, Comparison
 from glnet.reproduction.drawing import panels
-from glnet.reproduction.effort import QUICK
+from glnet.reproduction.effort import QUICK, Effort
 from glnet.reproduction.methods import METHODS, Method
 from glnet.reproduction.request import LeftOutError, Request, Result
 from glnet.reproduction.results import QUICK as QUICK_WORDS
@@ -380,14 +381,66 @@ def test_boxes_that_cannot_be_drawn_say_why_in_place_of_earlier_ones(
 def test_a_figure_of_nothing_says_why(name: str, request_of: Request, tmp_path: Path) -> None:
     # No backbone suits all of them.
     changes = tuple(of for of in TINY if "backbone" not in of)
-    runs = Runs(tmp_path, replace(request_of, memory=2**20, changes=changes), QUICK)
+    said: list[str] = []
+    runs = Runs(tmp_path, replace(request_of, memory=2**20, changes=changes), QUICK, said.append)
 
     drawn = TARGETS[name].make(runs, tmp_path / name)
 
     assert drawn.failures == 0
+    assert drawn.table is not None
+    assert len(drawn.table.rows) == len(drawn.left_out)
+    assert said[0].startswith(f"row 1 of {len(drawn.table.rows)}: ")
     assert [path.name for path in drawn.files] == ["figure.md", "figure.csv"]
     assert len(drawn.left_out) == len((tmp_path / name / "figure.csv").read_text().splitlines()) - 1
     assert "1 MiB are named" in (tmp_path / name / "figure.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "paper"),
+    [
+        ("fig1a", "icnet_whole", ("40.2", "2557.0")),
+        ("fig3", "global_only", ("66.4", "1189.0")),
+        ("fig7", "regularization", ("70.3", "1209.0")),
+        ("fig1c", "fcn8s_patches_500px", ("64.3", "1963.0")),
+        ("fig1c", "fcn8s_patches_250px", ("", "")),
+    ],
+)
+def test_figures_have_the_papers_numbers_beside_ours(
+    name: str,
+    key: str,
+    paper: tuple[str, str],
+    runs: Runs,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    result = runs.result(METHODS["local_only"])
+    again = Runs(tmp_path, runs.request, Effort(is_quick=False, megapixels=16))
+    monkeypatch.setattr(again, "result", lambda *_: result)
+    monkeypatch.setattr(drawing, "_most_disputed", lambda *_: [])  # No pictures.
+
+    TARGETS[name].make(again, tmp_path / name)
+
+    with (tmp_path / name / "figure.csv").open() as file:
+        rows = {row["key"]: row for row in csv.DictReader(file)}
+    assert (rows[key]["paper mIoU (%)"], rows[key]["paper memory (MB)"]) == paper
+    page = (tmp_path / name / "figure.md").read_text()
+    assert "points are not in the picture" not in page
+
+
+@pytest.mark.parametrize("name", ["fig1a", "fig1b"])
+def test_points_that_a_quick_run_leaves_out_are_named(
+    name: str, runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = runs.result(METHODS["local_only"])
+    again = Runs(tmp_path, runs.request, QUICK)
+    monkeypatch.setattr(again, "result", lambda *_: result)
+
+    TARGETS[name].make(again, tmp_path / name)
+
+    assert (
+        "The paper's points are not in the picture" in (tmp_path / name / "figure.md").read_text()
+    )
+    assert "points are left out" in (tmp_path / name / "figure.svg").read_text("utf-8")
 
 
 def test_sides_of_a_sweep_win_over_changes(request_of: Request, tmp_path: Path) -> None:

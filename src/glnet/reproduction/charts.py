@@ -118,7 +118,7 @@ def memory_chart(
     """
     everything = [*points, *paper_points]
     _require(everything, path)
-    figure, axes = _blank(title, is_quick=is_quick)
+    figure, axes = _blank(title, is_quick=is_quick, has_paper=bool(paper_points))
     for of in points:
         color = GLNET if of.is_glnet else NEUTRAL
         axes.plot(of.memory, of.miou, "o", ms=MARK, color=color, zorder=3 + of.is_glnet)
@@ -160,7 +160,8 @@ def sweep_chart(
     """
     stops = [(sweep, stop) for sweep in sweeps for stop in sweep.stops]
     _require([Point(f"{sweep.label}, {of.size}", *of[1:]) for sweep, of in stops], path)
-    figure, axes = _blank(title, is_quick=is_quick)
+    has_paper = any(sweep.is_paper for sweep in sweeps)
+    figure, axes = _blank(title, is_quick=is_quick, has_paper=has_paper)
     styles = _styles(sweeps)
     for sweep in sweeps:
         color, marker = styles[sweep.label]
@@ -205,13 +206,14 @@ def _styles(sweeps: Sequence[Sweep]) -> dict[str, tuple[str, str]]:
     return styles | {name: (GLNET, "o") for name in names if name not in styles}
 
 
-def _blank(title: str, *, is_quick: bool) -> tuple["Figure", "Axes"]:
+def _blank(title: str, *, is_quick: bool, has_paper: bool) -> tuple["Figure", "Axes"]:
     figure = blank_figure(INCHES)
     axes = figure.add_subplot()
     pad = 18 if is_quick else 6
     axes.set_title(title, fontsize=FONT + 1, loc="left", pad=pad, fontweight="bold")
     if is_quick:
-        axes.text(0, 1.015, QUICK, transform=axes.transAxes, fontsize=FONT - 1, color=GLNET)
+        words = QUICK if has_paper else f"{QUICK}, whose points are left out"
+        axes.text(0, 1.015, words, transform=axes.transAxes, fontsize=FONT - 1, color=GLNET)
     axes.set_ylabel("mIoU (%)", fontsize=FONT)
     axes.tick_params(labelsize=FONT - 1)
     for side in ("top", "right"):

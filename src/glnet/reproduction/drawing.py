@@ -33,11 +33,11 @@ from glnet.reproduction.comparisons import COMPARISONS
 from glnet.reproduction.measuring import MIB
 from glnet.reproduction.methods import METHODS, NAMES
 from glnet.reproduction.panels import collect, draw_panels
-from glnet.reproduction.paper import Way
+from glnet.reproduction.paper import PATCH_SIZE, PaperRow, Way, paper_table
 from glnet.reproduction.results import ResultTable
 from glnet.reproduction.running import Runs
 from glnet.reproduction.tables import write_page
-from glnet.reproduction.tabulating import Scored, own_table, scored
+from glnet.reproduction.tabulating import Scored, figure_table, scored_all
 
 FIGURE = "figure"
 """What the files of a figure are called."""
@@ -64,7 +64,8 @@ class Drawn(NamedTuple):
 
 def best_chart(runs: Runs, folder: Path) -> Drawn:
     """Figure 1a: of every network the better of its ways, against the memory that it takes."""
-    found = [scored(runs, row.method) for row in COMPARISONS["table3"].rows]
+    shown = COMPARISONS["table3"].rows
+    found = scored_all(runs, [(row.method, None) for row in shown])
     best: dict[str, Point] = {}
     for of in found:
         # GLNet's two rows are two points.
@@ -80,23 +81,23 @@ def best_chart(runs: Runs, folder: Path) -> Drawn:
     draw = partial(
         memory_chart, list(best.values()), theirs, title=title, is_quick=runs.effort.is_quick
     )
-    return charted(runs, folder, title, found, draw if best else None)
+    papers = [row.paper for row in shown]
+    table = figure_table(runs, title, found, papers, (*_papers_note(3), *_undrawn(runs)))
+    return charted(runs, folder, table, found, draw if best else None)
 
 
 def side_sweep(runs: Runs, folder: Path, sees: Literal["patches", "whole"]) -> Drawn:
     """Figure 1b (whole images) or 1c (patches): FCN-8s, ICNet and GLNet at several sizes."""
-    found: list[Scored] = []
+    # Both of GLNet's sizes are one (section 4.1).
+    seen = {f"fcn8s_{sees}": sees, f"icnet_{sees}": sees, "bidirectional": "patches"}
+    places = [(key, side) for key in seen for side in runs.effort.sides(seen[key], runs.largest)]
+    found = scored_all(runs, [(METHODS[key], side) for key, side in places])
     sweeps = []
-    for key in (f"fcn8s_{sees}", f"icnet_{sees}", "bidirectional"):
-        # Both of GLNet's sizes are one (section 4.1).
-        seen = "patches" if key == "bidirectional" else sees
-        sides = runs.effort.sides(seen, runs.largest)
-        line = [scored(runs, METHODS[key], side) for side in sides]
-        found += line
+    for key in seen:
         stops = [
             Stop(str(of.side), of.results[0].estimated_bytes / MIB, of.miou)
-            for of in line
-            if of.miou is not None
+            for of in found
+            if of.method.key == key and of.miou is not None
         ]
         network = METHODS[key].network
         if stops:
@@ -112,13 +113,40 @@ def side_sweep(runs: Runs, folder: Path, sees: Literal["patches", "whole"]) -> D
         sizes=f"side of {what}, pixels; of GLNet, of patches and thumbnail",
         is_quick=is_quick,
     )
-    return charted(runs, folder, title, found, draw if sweeps else None)
+    notes = (
+        "Of Figures 1b and 1c the paper has curves; in numbers it has their points at 500 pixels, "
+        "of patches and of GLNet.",
+    )
+    papers = [_paper_at(of) for of in found]
+    table = figure_table(runs, title, found, papers, (*notes, *_undrawn(runs)))
+    return charted(runs, folder, table, found, draw if sweeps else None)
+
+
+def _paper_at(of: Scored) -> PaperRow | None:
+    """What the paper's Table 3 has of a network at a side; nothing of whole images."""
+    if of.side != PATCH_SIZE or of.method.sees == "whole":
+        return None
+    return next((row.paper for row in COMPARISONS["table3"].rows if row.method == of.method), None)
+
+
+def _papers_note(number: int) -> tuple[str, ...]:
+    table = paper_table(number)
+    return (f"The paper's numbers are those of its Table {number}.", *table.notes)
+
+
+def _undrawn(runs: Runs) -> tuple[str, ...]:
+    if not runs.effort.is_quick:
+        return ()
+    return (
+        "The paper's points are not in the picture: a quick run has other networks, images and "
+        "sizes, and on one scale they would seem to compare.",
+    )
 
 
 def charted(
     runs: Runs,
     folder: Path,
-    title: str,
+    table: ResultTable,
     found: Sequence[Scored],
     draw: Callable[[Path], list[Path]] | None,
 ) -> Drawn:
@@ -131,13 +159,13 @@ def charted(
     with whole_folder(folder.absolute(), (f"{FIGURE}.md",), overwrite=True) as partial_folder:
         names = [] if draw is None else [path.name for path in draw(partial_folder / FIGURE)]
         pictures = [name for name in names if name.endswith(".png")]
-        names += write_page(partial_folder, FIGURE, own_table(runs, title, found), pictures)
-    return drawn([folder / name for name in names], found)
+        names += write_page(partial_folder, FIGURE, table, pictures)
+    return drawn([folder / name for name in names], found, table)
 
 
 def panels(runs: Runs, folder: Path, keys: Sequence[str], number: int) -> Drawn:
     """Figure 3 or 7: images on which the methods' scores differ most, each with two zoom-ins."""
-    found = [scored(runs, METHODS[key]) for key in keys]
+    found = scored_all(runs, [(METHODS[key], None) for key in keys])
     usable = [of for of in found if of.results]
     title = f"Figure {number}: {Path(runs.dataset.name).name}"
     runs.begin()
@@ -147,9 +175,10 @@ def panels(runs: Runs, folder: Path, keys: Sequence[str], number: int) -> Drawn:
             runs.note(f"{sample.stem}: drawing")
             names.append(f"{sample.stem}.png")
             write_picture(partial_folder / names[-1], _panel(runs, sample, usable, number))
-        table = own_table(runs, title, found)
+        papers = [paper_table(2).find(key) for key in keys]
+        table = figure_table(runs, title, found, papers, _papers_note(2))
         names += write_page(partial_folder, FIGURE, table, names)
-    return drawn([folder / name for name in names], found)
+    return drawn([folder / name for name in names], found, table)
 
 
 class _PredictedMap:

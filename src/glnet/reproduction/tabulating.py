@@ -10,6 +10,7 @@ from glnet.reproduction.comparisons import SIZES, Comparison, Shown
 from glnet.reproduction.effort import PAPER
 from glnet.reproduction.measuring import MIB, bare_model, estimated
 from glnet.reproduction.methods import Method
+from glnet.reproduction.paper import PaperRow
 from glnet.reproduction.request import LeftOutError, Result
 from glnet.reproduction.results import (
     ALLOCATED,
@@ -28,6 +29,9 @@ from glnet.reproduction.results import (
 )
 from glnet.reproduction.running import Runs
 from glnet.training.config_file import read_config
+
+Papers = Sequence[PaperRow | None]
+"""Of methods in their order, the paper's rows."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,16 @@ def scored(runs: Runs, method: Method, side: int | None = None) -> Scored:
     return Scored(method, side, tuple(results), skipped, is_failure=bool(skipped))
 
 
+def scored_all(runs: Runs, methods: Sequence[tuple[Method, int | None]]) -> list[Scored]:
+    """`scored` of every method and side, each with a line that says how far it is."""
+    found = []
+    for number, (method, side) in enumerate(methods, start=1):
+        label = Scored(method, side).label
+        runs.note(f"row {number} of {len(methods)}: {label}")
+        found.append(scored(runs, method, side))
+    return found
+
+
 def tabulated(
     runs: Runs, comparison: Comparison, found: Sequence[Scored], size: Size | None = None
 ) -> ResultTable:
@@ -97,23 +111,37 @@ def tabulated(
     )
 
 
-def own_table(runs: Runs, title: str, found: Sequence[Scored]) -> ResultTable:
-    """What a figure shows, without the paper's numbers; of at least one method."""
+def figure_table(
+    runs: Runs, title: str, found: Sequence[Scored], papers: Papers = (), notes: Sequence[str] = ()
+) -> ResultTable:
+    """What a figure shows, of at least one method.
+
+    Args:
+        runs: Where the results come from.
+        title: Of the figure.
+        found: What it shows.
+        papers: The paper's row for each; nothing where the paper has none of them.
+        notes: What else to know of it, a line each.
+    """
     rows = [
         ResultRow(
             of.method.key if of.side is None else f"{of.method.key}_{of.side}px",
             of.label,
-            {MIOU: of.miou, **(_measured(of.results) if of.results else {})},
+            {
+                MIOU: of.miou,
+                **(paper_values(paper) if any(papers) else {}),
+                **(_measured(of.results) if of.results else {}),
+            },
             "" if of.results else of.skipped,
             of.skipped if of.results else "",
         )
-        for of in found
+        for of, paper in zip(found, papers or [None] * len(found), strict=True)
     ]
     return ResultTable(
         title=title,
         about=about(runs, found, seeds=runs.request.seeds),
         rows=rows,
-        notes=_notes(runs),
+        notes=(*notes, *_notes(runs)),
         is_quick=runs.effort.is_quick,
     )
 

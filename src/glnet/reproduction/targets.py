@@ -11,7 +11,7 @@ from glnet.reproduction.comparisons import COMPARISONS
 from glnet.reproduction.drawing import Drawn, best_chart, drawn, panels, side_sweep
 from glnet.reproduction.running import Runs
 from glnet.reproduction.tables import write_table
-from glnet.reproduction.tabulating import scored, tabulated
+from glnet.reproduction.tabulating import scored_all, tabulated
 
 Make = Callable[[Runs, Path], Drawn]
 """Makes a table or figure in a folder."""
@@ -32,10 +32,7 @@ class Target:
 
 def _table(name: str, runs: Runs, folder: Path) -> Drawn:
     comparison = COMPARISONS[name]
-    found = []
-    for number, row in enumerate(comparison.rows):
-        runs.note(f"row {number + 1} of {len(comparison.rows)}: {row.method.label}")
-        found.append(scored(runs, row.method))
+    found = scored_all(runs, [(row.method, None) for row in comparison.rows])
     table = tabulated(runs, comparison, found)
     runs.begin()
     return drawn(write_table(folder, table), found, table)
