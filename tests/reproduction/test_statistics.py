@@ -166,7 +166,7 @@ def test_a_row_stands_beside_the_papers(tmp_path: Path) -> None:
     assert (row.values[PAPER_IMAGES], row.values[PAPER_MEAN]) == (2594, 9)
     assert row.values[IMAGES] == 3
     assert "3 sizes" in row.note
-    assert absent.skipped
+    assert absent.skipped == "no such dataset was given"
     assert "| Inria Aerial | – | 180 |" in page  # noqa: RUF001 - an en dash.
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
+from matplotlib.text import Text
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -25,6 +27,7 @@ from glnet.reproduction.results import (
     paper_values,
 )
 from glnet.reproduction.styling import GLNET, NEUTRAL, PALE
+from glnet.reproduction.table_picture import table_picture
 from glnet.reproduction.tables import table_page, table_values, write_table
 
 UNET = ResultRow("unet", "U-Net", {PAPER_MIOU: 37.3, MIOU: 30.06, ESTIMATED: 949.4})
@@ -85,6 +88,48 @@ def test_there_is_no_remark_where_nothing_was_skipped() -> None:
     head, *_ = page_rows(results(UNET, OURS))
 
     assert "remark" not in head
+
+
+def test_remarks_are_set_as_words_and_values_as_numbers() -> None:
+    rule = page_rows(results(UNET, ICNET))[1]
+
+    assert rule == ["---", "---:", "---:", "---:", "---"]
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [(0.036864, "0.037"), (0.06, "0.06"), (0.1, "0.1"), (0.65, "0.7"), (0.0, "0.0"), (5.99, "6.0")],
+)
+def test_what_is_small_is_not_shown_as_nothing(value: float, words: str) -> None:
+    row = ResultRow("a", "A", {MIOU: value})
+
+    assert results(row).words(row, MIOU) == words
+
+
+@pytest.mark.parametrize("value", [MIOU, "images"])
+def test_long_reasons_stand_whole_under_the_table(
+    value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = []
+    whole = Axes.text
+
+    def text(self: Axes, x: float, y: float, s: str, **others: object) -> Text:
+        said.append(s)
+        return whole(self, x, y, s, **others)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Axes, "text", text)
+    rows = [
+        ResultRow(str(k), f"Network {k}", {value: None}, skipped=f"reason {k} {words}".strip())
+        for k, words in enumerate(("", "and more " * 9, "and other " * 9))
+    ]
+
+    table_picture(results(*rows))
+
+    assert any("skipped: reason 0" in of for of in said)
+    assert any("skipped, see (2)" in of for of in said)
+    under = " ".join(said[-1].split())
+    for number, row in enumerate(rows[1:], start=1):
+        assert f"({number}) {row.label}, skipped: {row.skipped}" in under
 
 
 def test_columns_can_be_chosen_with_their_decimals() -> None:

@@ -16,12 +16,17 @@ TITLES = {
 
 
 class Table(NamedTuple):
-    """Words in rows under a head; the first ``labels`` columns say what a row is about."""
+    """Words in rows under a head.
+
+    The first ``labels`` columns say what a row is about, the last ``remarks`` what else there is to
+    say of it; those between are numbers.
+    """
 
     title: str
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     labels: int = 1
+    remarks: int = 0
 
 
 def tables_of(evaluation: Mapping[str, Any]) -> list[Table]:
@@ -75,7 +80,8 @@ def image_table(ranked: Sequence[tuple[float, Mapping[str, Any]]], own: str) -> 
 
 def as_markdown(table: Table) -> str:
     """The table for a page; what would end a cell is kept from doing so."""
-    rule = ["---" if k < table.labels else "---:" for k in range(len(table.head))]
+    numbers = len(table.head) - table.labels - table.remarks
+    rule = [*["---"] * table.labels, *["---:"] * numbers, *["---"] * table.remarks]
     rows = [table.head, rule, *table.rows]
     lines = ["| " + " | ".join(_cell(word) for word in row) + " |" for row in rows]
     return "\n".join([f"## {table.title}", "", *lines, ""])

@@ -106,12 +106,16 @@ class ResultTable:
             raise ConfigurationError(f"{self.title}: no row names a column; give one values")
 
     def words(self, row: ResultRow, column: str) -> str:
-        """A value as people read it."""
+        """A value as people read it; of one that would be shown as 0.0, two digits that count."""
         value = known(row, column)
         decimals = {**DECIMALS, **self.decimals}
         if value is None:
             return NONE
-        return f"{value:.{decimals[column]}f}" if column in decimals else f"{value:.4g}"
+        if column not in decimals:
+            return f"{value:.4g}"
+        if 0 < abs(value) < 10 ** -decimals[column]:
+            return f"{value:.2g}"
+        return f"{value:.{decimals[column]}f}"
 
 
 def known(row: ResultRow, column: str) -> float | None:

@@ -105,7 +105,7 @@ def statistics_row(
     Args:
         key: What recipes call it.
         label: What people call it.
-        found: What is on disk; None where nothing is, which skips the row.
+        found: What was given; None where nothing was, which skips the row.
         paper: What the paper has.
     """
     values: dict[str, float | None] = dict.fromkeys(STATISTICS_DECIMALS)
@@ -115,7 +115,7 @@ def statistics_row(
         values[PAPER_MEAN] = paper.mean_megapixels
         values[PAPER_SHARE] = paper.share_4k
     if found is None:
-        return ResultRow(key, label, values, skipped="the dataset is not on disk")
+        return ResultRow(key, label, values, skipped="no such dataset was given")
     values[IMAGES] = found.images
     values[LARGEST] = None if found.largest is None else found.largest.area / MEGAPIXEL
     values[MEAN] = found.mean_megapixels

@@ -56,7 +56,7 @@ def table_page(table: ResultTable, pictures: Sequence[str] = ()) -> str:
         remark = [f"skipped: {row.skipped}" if row.skipped else ""] if has_skipped else []
         rows.append((row.label, *(table.words(row, name) for name in table.columns), *remark))
     warning = [f"**{_capital(QUICK)}.**", ""] if table.is_quick else []
-    words = as_markdown(Table("Results", head, tuple(rows)))
+    words = as_markdown(Table("Results", head, tuple(rows), remarks=int(has_skipped)))
     lines = [f"# {table.title}", "", *warning, " ".join(table.about.split()), "", words]
     lines += [line for picture in pictures for line in (f"![{table.title}]({picture})", "")]
     notes = [" ".join(note.split()) for note in table.notes]
