@@ -91,7 +91,8 @@ def _label(row: ResultRow, reasons: Mapping[str, str]) -> str:
 
 def _reasons(table: ResultTable) -> tuple[dict[str, str], list[str]]:
     """What stands in the skipped rows, by their keys, and what stands under the table."""
-    reasons, notes = {}, []
+    reasons: dict[str, str] = {}
+    notes: list[str] = []
     for row in table.rows:
         whole = " ".join(f"skipped: {row.skipped}".split())
         if row.skipped and len(whole) > LONGEST_REASON:
