@@ -141,3 +141,20 @@ def test_files_say_where_there_is_nothing(tmp_path: Path) -> None:
     assert np.array_equal(winners, confidence)
     assert sum(of.pixels for of in report.classes) == valid.sum()
     assert [of.square_metres for of in report.classes] == [4 * of.pixels for of in report.classes]
+
+
+@pytest.mark.parametrize(("dtype", "nodata"), [("float32", -9999.0), ("int16", -32768)])
+def test_nodata_in_one_band_is_what_nan_is(tmp_path: Path, dtype: str, nodata: float) -> None:
+    model = tiny_model()
+    pixels = np.moveaxis(picture(HEIGHT, WIDTH), 2, 0).astype(dtype)
+    pixels[0, 30:60, 40:90] = nodata
+    profile = {"driver": "GTiff", "height": HEIGHT, "width": WIDTH, "count": 3, "dtype": dtype}
+    path = tmp_path / "a.tif"
+    with rasterio.open(path, "w", **profile, nodata=nodata, transform=Affine.scale(2)) as file:
+        file.write(pixels)
+    gaps = np.where(pixels == nodata, np.nan, pixels.astype(np.float32))
+
+    with open_raster(path) as raster, predict(model, raster, Settings()) as prediction:
+        found = prediction.scores(Answer.AGGREGATED, WHOLE, CPU)
+
+    assert torch.equal(found, _scores(ArrayRaster(np.moveaxis(gaps, 0, 2))))

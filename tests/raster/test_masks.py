@@ -12,7 +12,21 @@ from PIL import Image
 from rasterio.enums import ColorInterp
 
 from glnet.geometry import Size, Window
-from glnet.raster import UPRIGHT, ArrayRaster, RasterPart, Turn, TurnedRaster, Valid, open_raster
+from glnet.raster import (
+    UPRIGHT,
+    ArrayRaster,
+    Masked,
+    RasterPart,
+    Turn,
+    TurnedRaster,
+    Valid,
+    masked_reduced,
+    masked_thumbnail,
+    open_raster,
+    thumbnails,
+    with_gaps,
+)
+from glnet.raster.protocol import whole
 
 HEIGHT, WIDTH = 70, 90
 WHOLE = Window(0, 0, Size(HEIGHT, WIDTH))
@@ -151,3 +165,77 @@ def test_views_show_the_mask_where_they_show_the_pixels(turn: Turn) -> None:
 
         assert found.valid is not None
         assert np.array_equal(found.valid, found.pixels[0] != 0)
+
+
+def _one_band_lost(dtype: str, nodata: float) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """Three bands of which the second is nodata outside of `VALID`, (height, width, bands)."""
+    pixels = np.moveaxis(_pixels(3, dtype), 0, 2).copy()
+    is_lost = np.zeros(pixels.shape, np.bool_)
+    is_lost[..., 1] = ~VALID
+    pixels[is_lost] = nodata
+    return pixels, is_lost
+
+
+@pytest.mark.parametrize("nodata", [-9999.0, -3.4e38, 1e30])
+def test_floats_that_are_nodata_in_one_band_are_no_number(tmp_path: Path, nodata: float) -> None:
+    pixels, is_lost = _one_band_lost("float32", nodata)
+    path = _write(tmp_path / "a.tif", np.moveaxis(pixels, 2, 0), nodata=nodata)
+
+    with open_raster(path) as file:
+        for raster in (file, ArrayRaster(pixels, nodata=nodata)):
+            found = raster.read_masked(WHOLE)
+
+            assert found.valid is None
+            expected = np.where(is_lost, np.nan, pixels)
+            assert np.array_equal(np.moveaxis(found.pixels, 0, 2), expected, equal_nan=True)
+    assert (pixels[is_lost] == np.float32(nodata)).all()  # What was handed in stays.
+
+
+@pytest.mark.parametrize("dtype", ["int16", "uint16", "int32", "uint32", "int64"])
+@pytest.mark.parametrize("is_tiled", [False, True])
+def test_integers_that_are_nodata_in_one_band_enter_as_nan_does(
+    dtype: str, is_tiled: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nodata = np.iinfo(dtype).max if dtype == "uint16" else 30_000
+    pixels, is_lost = _one_band_lost(dtype, nodata)
+    pixels[:30, :20], is_lost[:30, :20] = nodata, True  # In all bands.
+    floats = np.where(is_lost, np.nan, pixels).astype(np.float32)
+    ints, gaps = ArrayRaster(pixels, nodata=nodata), ArrayRaster(floats)
+    if is_tiled:
+        monkeypatch.setattr(thumbnails, "columns_of_blocks", lambda *_: (16, 16))
+
+    for size in (Size(9, 11), Size(70, 31), Size(100, 120)):
+        _assert_same(masked_thumbnail(ints, size), masked_thumbnail(gaps, size))
+    for factor in (2, 3):
+        _assert_same(masked_reduced(ints, PART, factor), masked_reduced(gaps, PART, factor))
+    _assert_same(with_gaps(ints.read_masked(PART), nodata), gaps.read_masked(PART))
+
+
+def _assert_same(one: Masked, other: Masked) -> None:
+    assert one.pixels.dtype == other.pixels.dtype == np.float32
+    shape = one.pixels.shape[1:]
+    valid = np.ones(shape, np.bool_) if one.valid is None else one.valid
+    assert np.array_equal(valid, np.ones(shape, np.bool_) if other.valid is None else other.valid)
+    assert np.array_equal(one.pixels[:, valid], other.pixels[:, valid], equal_nan=True)
+
+
+def test_one_band_of_bytes_that_is_nodata_is_dark() -> None:
+    pixels, _ = _one_band_lost("uint8", 0)
+    dark, none = ArrayRaster(pixels, nodata=0), ArrayRaster(pixels)
+
+    assert with_gaps(dark.read_masked(WHOLE), 0).pixels.dtype == np.uint8
+    assert np.array_equal(
+        masked_reduced(dark, WHOLE, 2).pixels, masked_reduced(none, WHOLE, 2).pixels
+    )
+
+
+def test_a_band_without_any_measurement_has_no_mean() -> None:
+    pixels = np.full((32, 32, 2), 7, np.int16)
+    pixels[:16, :16, 0] = -99
+    raster = ArrayRaster(pixels, nodata=-99)
+
+    for found in (masked_thumbnail(raster, Size(4, 4)), masked_reduced(raster, whole(raster), 8)):
+        assert found.valid is None
+        assert np.isnan(found.pixels[0, 0, 0])
+        assert (found.pixels[0, 3] == 7).all()
+        assert (found.pixels[1] == 7).all()

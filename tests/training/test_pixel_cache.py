@@ -13,7 +13,14 @@ from glnet.raster import open_raster
 from glnet.raster.files import RasterFile
 from glnet.training.augmentation import Turn
 from glnet.training.images import PixelCache
-from tests.training.labelled_files import DESCRIPTION, drawn_labels, labelled, write_pair
+from tests.raster.raster_files import write_tiff
+from tests.training.labelled_files import (
+    DESCRIPTION,
+    LEVELS,
+    drawn_labels,
+    labelled,
+    write_pair,
+)
 
 IMAGE_BYTES = drawn_labels().size * (3 + 1)
 """Of an image and its mask in memory."""
@@ -121,3 +128,24 @@ def test_images_travel_to_other_processes_without_their_pixels(tmp_path: Path, l
 
     assert len(sent) < IMAGE_BYTES / 10
     np.testing.assert_array_equal(pickle.loads(sent).pixels(window, Turn()), pixels)
+
+
+@pytest.mark.parametrize("limit", [0, 2**30])
+def test_nodata_in_one_band_is_the_mean_from_memory_as_from_the_file(
+    tmp_path: Path, limit: int
+) -> None:
+    sample = write_pair(tmp_path, suffix=".tif")
+    labels = drawn_labels()
+    pixels = np.array(LEVELS, np.int16)[np.stack([labels] * 3)]
+    pixels[1, :32, :48] = -9999
+    write_tiff(sample.image, pixels, nodata=-9999)
+    gaps = np.where(pixels == -9999, 0, pixels)  # The mean is 0 here.
+
+    image = labelled(sample, cache=PixelCache(limit))
+
+    window = Window(16, 0, Size(64, 64))
+    seen = image.pixels([window], Turn())[0].numpy()
+    assert np.array_equal(seen, gaps[:, *window.slices])
+    small = image.thumbnail().pixels.numpy()
+    assert (small >= 0).all()
+    assert (small[1, :10, :16] == 0).all()

@@ -105,3 +105,17 @@ def test_images_smaller_than_a_backbone_needs_are_refused(
     look_at(samples([enough]), framing, "data")
     with pytest.raises(DatasetError, match=f"small.tif is {least}x200, .* sides over {least} px"):
         look_at(samples([enough, small]), framing, "data")
+
+
+@pytest.mark.parametrize("dtype", ["int16", "float32"])
+def test_nodata_in_one_band_counts_in_no_statistics(tmp_path: Path, dtype: str) -> None:
+    pixels = noise(2, 80, 80, dtype=dtype)
+    pixels[0, :40] = -9999
+    path = write_tiff(tmp_path / "a.tif", pixels, nodata=-9999)
+    half = write_tiff(tmp_path / "b.tif", pixels[:, 40:])
+
+    normalization, _ = look_at(samples([path]), FRAMING, "data")
+
+    without, _ = look_at(samples([half]), FRAMING, "data")
+    np.testing.assert_allclose(normalization.mean[0], without.mean[0], rtol=0.05)
+    assert normalization.std[0] < 100

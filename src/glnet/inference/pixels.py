@@ -18,6 +18,7 @@ from glnet.raster import (
     Valid,
     masked_reduced,
     masked_thumbnail,
+    with_gaps,
 )
 
 LEAST_SIDE = 32
@@ -60,7 +61,7 @@ def normalized(
     """
     mean = np.asarray(normalization.mean, dtype=np.float32)[:, None, None]
     std = np.asarray(normalization.std, dtype=np.float32)[:, None, None]
-    values = (pixels.astype(np.float32) - mean) / std
+    values = (pixels.astype(np.float32, copy=False) - mean) / std
     if pixels.dtype.kind == "f":
         np.nan_to_num(values, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
     if valid is not None:
@@ -75,4 +76,4 @@ def read_thumbnail(raster: Raster, framing: Framing) -> Masked:
 
 def read_patch(raster: Raster, window: Window, framing: Framing) -> Masked:
     """A patch as the local branch sees it: (bands, height, width) over the reduction."""
-    return masked_reduced(raster, window, framing.reduction)
+    return with_gaps(masked_reduced(raster, window, framing.reduction), raster.nodata)

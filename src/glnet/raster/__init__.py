@@ -6,6 +6,7 @@ from glnet.raster.class_names import class_names
 from glnet.raster.files import RasterFile, open_raster
 from glnet.raster.forgiving import ForgivingRaster
 from glnet.raster.gdal import CACHE_BYTES
+from glnet.raster.measured import with_gaps
 from glnet.raster.memory import ArrayRaster
 from glnet.raster.overlay import draw_overlay, to_display
 from glnet.raster.overviews import overview_for
@@ -57,6 +58,7 @@ __all__ = [
     "read_reduced",
     "masked_thumbnail",
     "masked_reduced",
+    "with_gaps",
     "CACHE_BYTES",
     "STRIP_BYTES",
     "LabelWriter",

@@ -42,7 +42,7 @@ def masked_reduced(raster: Raster, window: Window, factor: int) -> Masked:
     if factor == 1:
         return raster.read_masked(window)
     rows = read_strips(raster, window, factor, window.size.width)
-    means = [_reduced(of, factor) for _, of in rows]
+    means = [_reduced(of, factor, raster.nodata) for _, of in rows]
     valid = None
     if any(of.valid is not None for of in means):
         valid = np.concatenate(
@@ -51,12 +51,11 @@ def masked_reduced(raster: Raster, window: Window, factor: int) -> Masked:
     return Masked(np.concatenate([of.pixels for of in means], axis=1), valid)
 
 
-def _reduced(of: Masked, factor: int) -> Masked:
+def _reduced(of: Masked, factor: int, nodata: float | None) -> Masked:
     pixels = of.pixels
-    weights = pixels.shape[0] if pixels.dtype.kind == "f" else 1
-    if of.valid is None and bool(which_are_measured(of, weights).all()):
+    is_measured = which_are_measured(of, nodata)
+    if is_measured.all():
         return Masked(_block_means(pixels, factor), None)
-    is_measured = which_are_measured(of, weights)
     values = np.where(is_measured, pixels, 0).astype(np.float64)
     sums = [
         _phase_sums(_phase_sums(of, factor, 1, np.float64), factor, 2, np.float64)

@@ -100,7 +100,8 @@ class Raster(Protocol):
         """The same, and which of them are measurements.
 
         A pixel is none where the file's mask or transparency leaves it out, or all of its bands
-        are the nodata value or no number that float32 can hold.
+        are the nodata value or no number that float32 can hold. Where only some of its bands are
+        nodata, floats are NaN there; of integers, `glnet.raster.measured` has the rule.
 
         Raises:
             GeometryError: If the window is not inside the raster.
@@ -123,7 +124,7 @@ def masked(pixels: Pixels, nodata: Sequence[float | None], valid: Valid | None =
     """Pixels with what their values say of being measurements.
 
     Args:
-        pixels: (bands, height, width).
+        pixels: (bands, height, width); floats that are nodata become NaN in place.
         nodata: The value of every band that says "no measurement here".
         valid: What is known of it otherwise.
     """
@@ -144,17 +145,21 @@ def _is_measured(band: NDArray[Any], nodata: float | None) -> Valid:
         # The network computes in float32: what is infinite there says nothing.
         with np.errstate(over="ignore", invalid="ignore"):
             found = np.isfinite(band.astype(np.float32, copy=False))
-    if nodata is not None and not math.isnan(nodata):
-        # A value that these pixels cannot have matches none of them.
-        found &= band != band.dtype.type(nodata) if _has_value(band.dtype, nodata) else True
+    if nodata is not None and has_value(band.dtype, nodata):
+        is_nodata = band == band.dtype.type(nodata)
+        if band.dtype.kind == "f":
+            # Of one band alone, or else a number such as -9999 would count in every mean.
+            band[is_nodata] = np.nan
+        found &= ~is_nodata
     return found
 
 
-def _has_value(dtype: np.dtype[Any], value: float) -> bool:
+def has_value(dtype: np.dtype[Any], value: float) -> bool:
+    """Whether pixels of a type can equal a value: one that they cannot have matches none."""
     if dtype.kind == "f":
-        return True
+        return not math.isnan(value)
     limits = np.iinfo(dtype)
-    return value == int(value) and limits.min <= value <= limits.max
+    return math.isfinite(value) and value == int(value) and limits.min <= value <= limits.max
 
 
 def whole(raster: Raster) -> Window:

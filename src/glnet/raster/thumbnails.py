@@ -109,11 +109,9 @@ def _filtered(raster: Raster, window: Window, size: Size) -> Masked:
 
 def _mean_of_measured(raster: Raster, window: Window, size: Size) -> Masked:
     """The same filter over those pixels that are measurements, band by band."""
-    # Integers are all measurements or none in all bands; floats have one weight per band.
-    weights = raster.bands if raster.dtype.kind == "f" else 1
 
     def planes(of: Masked) -> Pixels:
-        is_measured = which_are_measured(of, weights)
+        is_measured = which_are_measured(of, raster.nodata)
         if is_measured.all():
             return of.pixels.astype(np.float32, copy=False)
         values = np.where(is_measured, of.pixels, 0).astype(np.float32)
@@ -124,9 +122,13 @@ def _mean_of_measured(raster: Raster, window: Window, size: Size) -> Masked:
     reaches = triangle_reaches(window.size.height, size.height)
     for start, rows in _narrowed(raster, window, size.width, planes):
         _add_rows(sums, start, rows[: raster.bands], reaches)
-        if len(rows) > raster.bands:
-            lost = np.zeros((weights, size.height, size.width)) if lost is None else lost
-            _add_rows(lost, start, rows[raster.bands :], reaches)
+        missing = rows[raster.bands :]
+        if len(missing):
+            if lost is None:
+                lost = np.zeros((len(missing), size.height, size.width))
+            elif len(lost) < len(missing):  # From here on, bands differ.
+                lost = np.repeat(lost, len(missing), axis=0)
+            _add_rows(lost, start, missing, reaches)
     if lost is None:
         return Masked(rounded(sums, raster.dtype), None)
     return divided(sums, 1 - lost, raster.dtype)
@@ -159,12 +161,19 @@ def _narrowed(
             values = planes(raster.read_masked(Window(strip.row, window.column + column, part)))
             if sums is None:
                 sums = np.zeros((*values.shape[:2], width))
-            if len(values) > len(sums):  # Planes that were zero up to here.
-                more = (len(values) - len(sums), *sums.shape[1:])
-                sums = np.concatenate([sums, np.zeros(more)])
+            if len(values) > len(sums):
+                sums = _with_planes(sums, raster.bands, len(values))
+            elif raster.bands < len(values) < len(sums):
+                values = _with_planes(values, raster.bands, len(sums))
             horizontal.add(sums[: len(values)], values, column)
         assert sums is not None
         yield strip.row - window.row, from_fixed_point(sums) if is_exact else sums
+
+
+def _with_planes(of: Pixels, bands: int, count: int) -> Pixels:
+    """More planes of what is missing: in no band if there were none, in all alike if one."""
+    missing = of[bands:] if len(of) > bands else np.zeros((1, *of.shape[1:]), of.dtype)
+    return np.concatenate([of[:bands], *[missing] * (count - bands)])
 
 
 def _narrow(pixels: Pixels, width: int) -> Pixels:

@@ -22,7 +22,7 @@ from glnet.data import (
     LabelRaster,
 )
 from glnet.geometry import Size, Window
-from glnet.inference.pixels import normalized
+from glnet.inference.pixels import normalized, read_patch
 from glnet.inference.sampling import sampled
 from glnet.model.config import Framing, Normalization
 from glnet.raster import (
@@ -31,7 +31,6 @@ from glnet.raster import (
     Raster,
     RasterPart,
     Valid,
-    masked_reduced,
     masked_thumbnail,
 )
 from glnet.training.augmentation import Turn, read_turned
@@ -122,10 +121,9 @@ class LabelledImage:
     def pixels(self, windows: Sequence[Window], turn: Turn) -> Tensor:
         """Normalised pixels (P, bands, p, p) of windows of the turned image."""
         raster, _ = self._open()
-        factor = self.framing.reduction
 
         def read(window: Window) -> NDArray[np.float32]:
-            return self._to_network(masked_reduced(raster, window, factor))
+            return self._to_network(read_patch(raster, window, self.framing))
 
         return torch.from_numpy(
             np.stack([read_turned(read, turn, of, raster.size) for of in windows])
@@ -258,7 +256,12 @@ class PixelCache:
                 return _Held(raster, labels, 0, files.pop_all())
             whole = Window(0, 0, raster.size)
             read = raster.read_masked(whole)
-            pixels = ArrayRaster(np.moveaxis(read.pixels, 0, 2), raster.name, valid=read.valid)
+            pixels = ArrayRaster(
+                np.moveaxis(read.pixels, 0, 2),
+                raster.name,
+                nodata=raster.nodata,
+                valid=read.valid,
+            )
             classes = ArrayRaster(labels.read(whole), labels.name)
         indices = DatasetDescription(description.classes, IndexEncoding(ignore=IGNORE_INDEX))
         return _Held(pixels, LabelRaster(classes, indices), size, ExitStack())

@@ -61,7 +61,9 @@ def _statistics(
     pixels = found.pixels.astype(np.float64).reshape(raster.bands, -1)
     if found.valid is not None and found.valid.any():
         pixels = pixels[:, found.valid.ravel()]
-    return pixels.mean(axis=1), np.square(pixels).mean(axis=1)
+    # A band may lack measurements where others have some.
+    counts = np.isfinite(pixels).sum(axis=1).clip(min=1)
+    return np.nansum(pixels, axis=1) / counts, np.nansum(np.square(pixels), axis=1) / counts
 
 
 def _normalization(
