@@ -16,6 +16,7 @@ from glnet.raster import (
     UPRIGHT,
     ArrayRaster,
     Masked,
+    Palette,
     RasterPart,
     Turn,
     TurnedRaster,
@@ -108,6 +109,30 @@ def test_transparency_says_where_there_is_a_picture(tmp_path: Path) -> None:
     _assert_masked(picture)
     with open_raster(path) as raster:
         assert raster.bands == 3
+
+
+def _save_palette(path: Path, opacity: list[int]) -> Path:
+    """Index 0 where there is a picture; 1 and 2 elsewhere."""
+    indices = np.where(VALID, 0, _pixels(1)[0] % 2 + 1).astype(np.uint8)
+    picture = Image.fromarray(indices, "P")
+    picture.putpalette([10, 20, 30, 40, 50, 60, 70, 80, 90])
+    picture.save(path, transparency=bytes(opacity))
+    return path
+
+
+def test_transparent_colours_of_a_palette_are_no_measurements(tmp_path: Path) -> None:
+    path = _save_palette(tmp_path / "a.png", [1, 0, 0])
+
+    _assert_masked(path)
+    with open_raster(path) as raster:
+        assert raster.bands == 3
+    with open_raster(path, Palette.KEEP) as labels:  # Of a mask, they are classes.
+        assert labels.read_masked(WHOLE).valid is None
+
+
+def test_a_palette_of_transparent_colours_alone_says_nothing(tmp_path: Path) -> None:
+    with open_raster(_save_palette(tmp_path / "a.png", [0, 0, 0])) as raster:
+        assert not raster.has_mask
 
 
 @pytest.mark.parametrize("internal", [True, False])

@@ -6,7 +6,7 @@ import numpy as np
 from rasterio.enums import ColorInterp
 from rasterio.io import DatasetReader
 
-from glnet.raster.protocol import Pixels
+from glnet.raster.protocol import Pixels, Valid
 
 Colors = dict[int, tuple[int, int, int]]
 """A colour table: (red, green, blue) in 0..255 of every index."""
@@ -39,7 +39,25 @@ def color_table(dataset: DatasetReader) -> Colors | None:
 
 def lookup_table(palette: Colors) -> Pixels:
     """The colours of every possible index, (3, 256) or (3, 65536); black for those without."""
-    table = np.zeros((EXPANDED_BANDS, 65536 if max(palette) > 255 else 256), dtype=np.uint8)
+    table = np.zeros((EXPANDED_BANDS, _length(palette)), dtype=np.uint8)
     for index, color in palette.items():
         table[:, index] = color
     return table
+
+
+def visible_indices(dataset: DatasetReader, palette: Colors) -> Valid | None:
+    """Which indices have a colour that is not wholly transparent, (256,) or (65536,).
+
+    None where all have, as in most files; and where none has: some formats leave opacity at 0.
+    """
+    clear = [index for index, (*_, opacity) in dataset.colormap(1).items() if opacity == 0]
+    if not clear or len(clear) == len(palette):
+        return None
+    visible: Valid = np.ones(_length(palette), np.bool_)
+    visible[clear] = False
+    return visible
+
+
+def _length(palette: Colors) -> int:
+    """How many indices there may be."""
+    return 65536 if max(palette) > 255 else 256

@@ -11,7 +11,13 @@ from rasterio.windows import Window as FileWindow
 from glnet.errors import RasterError
 from glnet.geometry import Size, Window
 from glnet.raster.gdal import open_dataset, reading_settings
-from glnet.raster.palettes import EXPANDED_BANDS, Palette, color_table, lookup_table
+from glnet.raster.palettes import (
+    EXPANDED_BANDS,
+    Palette,
+    color_table,
+    lookup_table,
+    visible_indices,
+)
 from glnet.raster.protocol import Masked, Pixels, Valid, masked
 
 OWN_MASK = 0
@@ -38,9 +44,11 @@ class StoredPicture:
         self._name, self._options = name, (palette, bands)
         self.palette = color_table(dataset)
         self._lookup: Pixels | None = None
+        self._visible: Valid | None = None
         if self.palette is not None and palette is Palette.EXPAND:
             named = _named_bands(bands, [f"{at}" for at in range(1, EXPANDED_BANDS + 1)], name)
             self._lookup = lookup_table(self.palette)[np.array(named) - 1]
+            self._visible = visible_indices(dataset, self.palette)
             self._indexes = [1]
         else:
             self._indexes = _picture_bands(dataset, name, bands)
@@ -82,7 +90,8 @@ class StoredPicture:
     def has_mask(self) -> bool:
         """Whether some pixels may be no measurements."""
         has_nodata = any(value is not None for value in self._nodata_values)
-        return self._mask_band is not None or has_nodata or self._stored_dtype.kind == "f"
+        has_mask = self._mask_band is not None or self._visible is not None
+        return has_mask or has_nodata or self._stored_dtype.kind == "f"
 
     @property
     def values_per_pixel(self) -> int:
@@ -117,6 +126,9 @@ class StoredPicture:
                 self._indexes, window=place, out_dtype=self._stored_dtype
             )
             valid = self._read_mask(place)
+        if self._visible is not None:
+            visible = self._visible[pixels[0]]
+            valid = visible if valid is None else valid & visible
         valid = masked(pixels, self._nodata_values, valid).valid
         return Masked(pixels if self._lookup is None else self._lookup[:, pixels[0]], valid)
 
