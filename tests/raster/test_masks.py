@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import rasterio
+import tifffile
 from affine import Affine
 from numpy.typing import NDArray
 from PIL import Image
@@ -34,6 +35,9 @@ WHOLE = Window(0, 0, Size(HEIGHT, WIDTH))
 PART = Window(5, 8, Size(40, 50))
 
 VALID: Valid = np.random.default_rng(1).random((HEIGHT, WIDTH)) < 0.7
+
+GDAL_NODATA = 42113
+"""GDAL's tag of a TIFF."""
 
 KIND: dict[str, Any] = {
     "driver": "GTiff",
@@ -264,3 +268,45 @@ def test_a_band_without_any_measurement_has_no_mean() -> None:
         assert np.isnan(found.pixels[0, 0, 0])
         assert (found.pixels[0, 3] == 7).all()
         assert (found.pixels[1] == 7).all()
+
+
+@pytest.mark.parametrize("dtype", ["uint64", "int64"])
+def test_a_nodata_value_of_64_bits(tmp_path: Path, dtype: str) -> None:
+    nodata = np.iinfo(dtype).max
+    pixels, is_lost = _one_band_lost(dtype, nodata)
+    pixels[:30, :20], is_lost[:30, :20] = nodata, True
+    tag = (GDAL_NODATA, "s", 0, str(nodata), True)  # As GDAL writes it, and rasterio cannot.
+    tifffile.imwrite(
+        *(tmp_path / "a.tif", pixels),
+        photometric="minisblack",
+        planarconfig="contig",
+        extratags=[tag],
+    )
+
+    with open_raster(tmp_path / "a.tif") as raster:
+        assert raster.has_mask
+        found = raster.read_masked(WHOLE)
+
+    assert found.valid is not None
+    assert np.array_equal(~found.valid, is_lost.all(axis=2))
+    assert found.pixels.dtype == raster.dtype
+    entering = with_gaps(found, raster.nodata).pixels[:, found.valid]
+    expected = np.where(is_lost, np.nan, pixels)[found.valid].T
+    assert np.array_equal(entering, expected, equal_nan=True)
+
+
+def test_bands_with_different_nodata_values(tmp_path: Path) -> None:
+    pixels, path = np.arange(24, dtype=np.int16).reshape(2, 3, 4) % 12, tmp_path / "a.img"
+    shape = {"height": 3, "width": 4, "count": 2, "dtype": "int16"}
+    with rasterio.open(path, "w", driver="HFA", transform=Affine.scale(2), **shape) as file:
+        file.write(pixels)
+        file._set_nodatavals([4, 5])  # There is no public way to write what some files have.
+    expected = pixels.astype(np.float32)
+    expected[0, 1, 0] = expected[1, 1, 1] = np.nan
+
+    with open_raster(path) as raster:
+        found = raster.read_masked(Window(0, 0, raster.size))
+
+        assert (raster.dtype, raster.nodata) == (found.pixels.dtype, None)
+    assert found.valid is None
+    assert np.array_equal(found.pixels, expected, equal_nan=True)

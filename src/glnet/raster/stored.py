@@ -23,6 +23,9 @@ from glnet.raster.protocol import Masked, Pixels, Valid, masked
 OWN_MASK = 0
 """In place of a band's number: the mask that the file has beside its bands."""
 
+EXACT_INTEGERS = 2**53
+"""Up to here, floats of 64 bits hold every integer."""
+
 
 class StoredPicture:
     """Pixels and masks of an open dataset; orientation is the business of others.
@@ -54,6 +57,11 @@ class StoredPicture:
             self._indexes = _picture_bands(dataset, name, bands)
         self._stored_dtype = _common_dtype(dataset, self._indexes, name)
         self._nodata_values = [dataset.nodatavals[index - 1] for index in self._indexes]
+        self._has_unknown = self._lookup is None and _has_unknown_nodata(dataset, self._indexes)
+        self._picture_dtype = self._stored_dtype
+        if self._has_unknown or self._bands_differ():
+            # Integers that cannot share one value become floats: NaN says it of any.
+            self._picture_dtype = np.result_type(self._stored_dtype, np.float32)
         self._mask_band = _mask_band(dataset, self._indexes)
 
     @property
@@ -79,19 +87,25 @@ class StoredPicture:
     @property
     def dtype(self) -> np.dtype[Any]:
         """The number type that `read` gives."""
-        return self._stored_dtype if self._lookup is None else self._lookup.dtype
+        return self._picture_dtype if self._lookup is None else self._lookup.dtype
 
     @property
     def nodata(self) -> float | None:
-        """The first band's nodata value; None where a palette was expanded, as it is an index."""
-        return None if self._lookup is not None else self._nodata_values[0]
+        """The bands' nodata value; None where a palette was expanded, as it is an index.
+
+        None, too, of integers whose bands differ in it or whose value GDAL does not tell: they
+        are read as floats, NaN where they are nodata.
+        """
+        is_index = self._lookup is not None
+        is_nan = self._picture_dtype != self._stored_dtype
+        return None if is_index or is_nan else self._nodata_values[0]
 
     @property
     def has_mask(self) -> bool:
         """Whether some pixels may be no measurements."""
         has_nodata = any(value is not None for value in self._nodata_values)
         has_mask = self._mask_band is not None or self._visible is not None
-        return has_mask or has_nodata or self._stored_dtype.kind == "f"
+        return has_mask or has_nodata or self._picture_dtype.kind == "f"
 
     @property
     def values_per_pixel(self) -> int:
@@ -126,6 +140,10 @@ class StoredPicture:
                 self._indexes, window=place, out_dtype=self._stored_dtype
             )
             valid = self._read_mask(place)
+            pixels = pixels.astype(self._picture_dtype, copy=False)
+            if self._has_unknown:
+                is_nodata = self._dataset.read_masks(self._indexes, window=place) == 0
+                pixels[is_nodata] = np.nan
         if self._visible is not None:
             visible = self._visible[pixels[0]]
             valid = visible if valid is None else valid & visible
@@ -135,6 +153,12 @@ class StoredPicture:
     def close(self) -> None:
         """Close the dataset."""
         self._dataset.close()
+
+    def _bands_differ(self) -> bool:
+        """Whether integers that are looked at band by band have different nodata values."""
+        is_by_band = self._lookup is None and self._stored_dtype != np.uint8
+        is_integer = self._stored_dtype.kind != "f"
+        return is_by_band and is_integer and len(set(self._nodata_values)) > 1
 
     def _read_mask(self, place: FileWindow) -> Valid | None:
         """What the file's transparency or its mask says."""
@@ -180,6 +204,23 @@ def _mask_band(dataset: DatasetReader, indexes: list[int]) -> int | None:
     flags = dataset.mask_flag_enums[indexes[0] - 1]
     is_own = MaskFlags.per_dataset in flags and MaskFlags.alpha not in flags
     return OWN_MASK if is_own else None
+
+
+def _has_unknown_nodata(dataset: DatasetReader, indexes: list[int]) -> bool:
+    """Whether a band has a nodata value that rasterio does not tell, or not to the last digit.
+
+    It is told as a float, which not every integer of 64 bits is.
+    """
+    return any(
+        MaskFlags.nodata in dataset.mask_flag_enums[index - 1]
+        and ((value := dataset.nodatavals[index - 1]) is None or _is_rounded(value, dtype))
+        for index, dtype in zip(dataset.indexes, dataset.dtypes, strict=True)
+        if index in indexes
+    )
+
+
+def _is_rounded(value: float, dtype: str) -> bool:
+    return dtype in {"int64", "uint64"} and abs(value) > EXACT_INTEGERS
 
 
 def _common_dtype(dataset: DatasetReader, indexes: list[int], name: str) -> np.dtype[Any]:
