@@ -148,6 +148,45 @@ def test_ome_units(tmp_path: Path, unit: str, side: float) -> None:
         assert slide.downsample == 4
 
 
+@pytest.mark.parametrize("axes", ["YXS", "CYX"])
+def test_channels_of_ome_are_chosen(tmp_path: Path, axes: str) -> None:
+    pixels = noise(256, 300, 3) if axes == "YXS" else noise(5, 256, 300, dtype="uint16")
+    levels = write_ome(tmp_path / "a.ome.tif", pixels, axes)
+    chosen = (3, 1, 1, 2)
+
+    for number, level in enumerate(levels):
+        expected = np.moveaxis(level, 2, 0) if axes == "YXS" else level
+        with open_slide(tmp_path / "a.ome.tif", number, bands=chosen) as slide:
+            assert slide.bands == len(chosen)
+            found = slide.read(Window(0, 0, slide.size))
+        assert np.array_equal(found, expected[np.array(chosen) - 1])
+
+
+def test_colours_of_a_scan_are_chosen(tmp_path: Path) -> None:
+    (level, *_) = write_svs(tmp_path / "a.svs", drawn())
+
+    with open_slide(tmp_path / "a.svs", bands=(3, 1)) as slide:
+        found = slide.read(Window(10, 20, Size(30, 40)))
+
+    assert np.array_equal(found, np.moveaxis(level[10:40, 20:60], 2, 0)[[2, 0]])
+
+
+@pytest.mark.parametrize("name", ["a.svs", "a.ome.tif"])
+def test_a_channel_that_is_not_there_is_refused(tmp_path: Path, name: str) -> None:
+    write_svs(tmp_path / "a.svs", drawn())
+    write_ome(tmp_path / "a.ome.tif", noise(256, 256, 3), "YXS")
+
+    with pytest.raises(RasterError, match="has no band 4; bands are counted from 1"):
+        open_slide(tmp_path / name, bands=(1, 4))
+
+
+def test_means_of_numbers_over_8_bits_are_floats(tmp_path: Path) -> None:
+    write_ome(tmp_path / "a.ome.tif", noise(2, 256, 300, dtype="uint16"), "CYX")
+
+    with open_slide(tmp_path / "a.ome.tif", mpp=3 * MPP) as slide:
+        assert slide.dtype == slide.read(Window(0, 0, slide.size)).dtype == np.float32
+
+
 def test_ome_that_is_no_plane_is_refused(tmp_path: Path) -> None:
     write_ome(tmp_path / "a.ome.tif", noise(3, 64, 64), "ZYX")
 

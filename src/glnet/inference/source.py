@@ -30,7 +30,8 @@ class Source:
     """How images are opened.
 
     Attributes:
-        bands: Which bands, counted from 1, in which order; all but transparency by default.
+        bands: Which bands or channels, counted from 1, in which order; all but transparency by
+            default.
         on_error: What becomes of damaged blocks.
         level: Of a slide, 0 for the largest.
         mpp: Of a slide, the micrometres per pixel to work at, instead of a level.
@@ -117,20 +118,22 @@ def opened(
         OutputError: If the folder has no room.
     """
     with ExitStack() as files:
-        if source.names_slide or (source.bands is None and is_slide(path)):
-            if source.bands is not None:
-                raise ConfigurationError(f"{path}: bands of slides cannot be chosen")
-            slide = files.enter_context(
-                open_slide(path, source.level or 0)
-                if source.mpp is None
-                else open_slide(path, mpp=source.mpp)
-            )
-            found = Opened(slide, 0, slide.downsample, _slide_note(slide.mpp), [], None)
+        if source.names_slide or is_slide(path):
+            found = _opened_slide(files, path, source)
         else:
             found = _opened_file(files, path, source, folder, patch_side, progress)
         if source.tissue:
             found = replace(found, raster=TissueRaster(found.raster, find_tissue(found.raster)))
         yield found
+
+
+def _opened_slide(files: ExitStack, path: str | Path, source: Source) -> Opened:
+    slide = files.enter_context(
+        open_slide(path, source.level or 0, bands=source.bands)
+        if source.mpp is None
+        else open_slide(path, mpp=source.mpp, bands=source.bands)
+    )
+    return Opened(slide, 0, slide.downsample, _slide_note(slide.mpp), [], None)
 
 
 def _opened_file(

@@ -49,7 +49,7 @@ class StoredPicture:
         self._lookup: Pixels | None = None
         self._visible: Valid | None = None
         if self.palette is not None and palette is Palette.EXPAND:
-            named = _named_bands(bands, [f"{at}" for at in range(1, EXPANDED_BANDS + 1)], name)
+            named = named_bands(bands, [f"{at}" for at in range(1, EXPANDED_BANDS + 1)], name)
             self._lookup = lookup_table(self.palette)[np.array(named) - 1]
             self._visible = visible_indices(dataset, self.palette)
             self._indexes = [1]
@@ -172,14 +172,19 @@ class StoredPicture:
 def _picture_bands(dataset: DatasetReader, name: str, bands: Sequence[int] | None) -> list[int]:
     kinds = list(zip(dataset.indexes, dataset.colorinterp, strict=True))
     if bands is not None:
-        return _named_bands(bands, [f"{index} {kind.name}" for index, kind in kinds], name)
+        return named_bands(bands, [f"{index} {kind.name}" for index, kind in kinds], name)
     indexes = [index for index, kind in kinds if kind is not ColorInterp.alpha]
     if not indexes:
         raise RasterError(f"{name} has no bands besides transparency; expected at least one")
     return indexes
 
 
-def _named_bands(bands: Sequence[int] | None, known: Sequence[str], name: str) -> list[int]:
+def named_bands(bands: Sequence[int] | None, known: Sequence[str], name: str) -> list[int]:
+    """The chosen bands, counted from 1; all that are known if None.
+
+    Raises:
+        RasterError: If none is chosen, or one that is not known.
+    """
     if bands is None:
         return list(range(1, len(known) + 1))
     if not bands:

@@ -79,9 +79,9 @@ class Opening:
             RasterError: If it cannot be opened.
         """
         if self.mpp is not None:
-            return open_slide(path, mpp=self.mpp)
-        if self.level is not None or (self.bands is None and is_slide(path)):
-            return open_slide(path, self.level or 0)
+            return open_slide(path, mpp=self.mpp, bands=self.bands)
+        if self.level is not None or is_slide(path):
+            return open_slide(path, self.level or 0, bands=self.bands)
         return open_raster(path, self.palette, self.bands)
 
 

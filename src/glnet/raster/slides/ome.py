@@ -16,6 +16,7 @@ from glnet.raster.headers import tiff_description
 from glnet.raster.palettes import Palette
 from glnet.raster.protocol import Georeference, Masked, Pixels, require_inside
 from glnet.raster.slides.pyramids import required
+from glnet.raster.stored import named_bands
 
 MICROMETRES = {"m": 1e6, "cm": 1e4, "mm": 1e3, "µm": 1.0, "nm": 1e-3}
 """In a unit of length, as OME calls them; its default is the micrometre."""
@@ -29,13 +30,14 @@ class OmePyramid:
 
     Args:
         path: The file.
+        bands: Which channels, counted from 1, in which order; all if None.
 
     Raises:
         RasterError: If tifffile is missing, the file is damaged, or it holds several planes.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, bands: Sequence[int] | None = None) -> None:
+        self._path, self._bands = path, bands
         tifffile: Any = required("tifffile", path)
         try:
             with tifffile.TiffFile(path) as file:
@@ -75,10 +77,10 @@ class OmePyramid:
         """A level; readable until the pyramid is closed.
 
         Raises:
-            RasterError: If its pixels cannot be opened.
+            RasterError: If its pixels cannot be opened, or it has no such channel.
         """
         files = [self._directory(offset) for offset in self._offsets[number]]
-        return OmeLevel(self.name, files)
+        return OmeLevel(self.name, files, self._bands)
 
     def close(self) -> None:
         """Close the file. Closing twice is no error."""
@@ -105,15 +107,20 @@ class OmeLevel:
 
     georeference = Georeference()
 
-    def __init__(self, name: str, files: Sequence[RasterFile]) -> None:
+    def __init__(
+        self, name: str, files: Sequence[RasterFile], bands: Sequence[int] | None = None
+    ) -> None:
         self.name = name
-        self._files = files
+        channels = [(file, at) for file in files for at in range(file.bands)]
+        named = named_bands(bands, [f"{at}" for at in range(1, len(channels) + 1)], name)
+        self._channels = [channels[at - 1] for at in named]
+        self._files = list(dict.fromkeys(file for file, _ in self._channels))
         self.size = files[0].size
         self.block = files[0].block
-        self.bands = sum(file.bands for file in files)
+        self.bands = len(self._channels)
         self.dtype: np.dtype[Any] = files[0].dtype
         self.nodata = files[0].nodata
-        self.has_mask = any(file.has_mask for file in files)
+        self.has_mask = any(file.has_mask for file in self._files)
 
     def read(self, window: Window) -> Pixels:
         """The pixels of a window, (channels, height, width).
@@ -132,11 +139,11 @@ class OmeLevel:
             RasterError: If the pixels cannot be read.
         """
         require_inside(window, self)
-        found = [file.read_masked(window) for file in self._files]
-        known = [of.valid for of in found if of.valid is not None]
+        found = {file: file.read_masked(window) for file in self._files}
+        known = [of.valid for of in found.values() if of.valid is not None]
         valid = np.logical_or.reduce(known) if len(known) == len(found) else None
         return Masked(
-            np.concatenate([of.pixels for of in found]),
+            np.stack([found[file].pixels[at] for file, at in self._channels]),
             None if valid is None or valid.all() else valid,
         )
 

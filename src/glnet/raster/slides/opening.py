@@ -4,6 +4,9 @@ import importlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from glnet.closing import Closing
 from glnet.errors import RasterError
@@ -43,6 +46,12 @@ class SlideRaster(RasterView, Closing):
         """Height and width in pixels; blocks at the lower right may be partial."""
         size = self.raster.size
         return Size(-(-size.height // self._factor), -(-size.width // self._factor))
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The number type of the pixels: means are floats, unless they are of bytes."""
+        is_kept = self._factor == 1 or self.raster.dtype == np.uint8
+        return self.raster.dtype if is_kept else np.dtype(np.float32)
 
     @property
     def block(self) -> Size:
@@ -103,7 +112,12 @@ class SlideRaster(RasterView, Closing):
         return [(at, of) for at, of in levels if 2 * of.height <= self.size.height]
 
 
-def open_slide(path: str | Path, level: int = 0, mpp: float | None = None) -> SlideRaster:
+def open_slide(
+    path: str | Path,
+    level: int = 0,
+    mpp: float | None = None,
+    bands: Sequence[int] | None = None,
+) -> SlideRaster:
     """Open a slide: SVS, NDPI, MRXS, SCN, BIF, pyramidal TIFF by OpenSlide, OME-TIFF by GDAL.
 
     Both hold a bounded number of decoded tiles. OpenSlide gives red, green and blue of 8 bits;
@@ -115,12 +129,14 @@ def open_slide(path: str | Path, level: int = 0, mpp: float | None = None) -> Sl
         mpp: The wanted micrometres per pixel. The nearest finer level is read, and means of blocks
             of whole pixels of it bring it as near as whole numbers can; `SlideRaster.mpp` tells
             how near that is.
+        bands: Which channels, counted from 1, in which order; all by default.
 
     Raises:
-        RasterError: If it is no slide, is damaged, has no such level, does not say its micrometres
-            per pixel though ``mpp`` is given, is coarser than that, or a library is missing.
+        RasterError: If it is no slide, is damaged, has no such level or channel, does not say its
+            micrometres per pixel though ``mpp`` is given, is coarser than that, or a library is
+            missing.
     """
-    pyramid = _open(Path(path))
+    pyramid = _open(Path(path), bands)
     try:
         if mpp is not None:
             return SlideRaster(pyramid, *_level_for(pyramid, mpp))
@@ -152,10 +168,10 @@ def is_slide(path: str | Path) -> bool:
     return openslide.OpenSlide.detect_format(str(path)) not in {None, "generic-tiff"}
 
 
-def _open(path: Path) -> Pyramid:
+def _open(path: Path, bands: Sequence[int] | None) -> Pyramid:
     if not path.is_file():
         raise RasterError(f"{path} is no file; expected a slide")
-    return OmePyramid(path) if is_ome(path) else ScannedPyramid(path)
+    return OmePyramid(path, bands) if is_ome(path) else ScannedPyramid(path, bands)
 
 
 def _level_for(pyramid: Pyramid, mpp: float) -> tuple[int, int]:

@@ -11,10 +11,13 @@ from glnet.errors import RasterError
 from glnet.geometry import Size, Window
 from glnet.raster.protocol import Georeference, Masked, Pixels, require_inside
 from glnet.raster.slides.pyramids import required
+from glnet.raster.stored import named_bands
 
 OPAQUE = 255
 PAPER = 255
 """Where the scanner has seen nothing there is the white of the glass."""
+
+COLOURS = ("1 red", "2 green", "3 blue")
 
 
 class ScannedPyramid:
@@ -22,13 +25,15 @@ class ScannedPyramid:
 
     Args:
         path: The file; or for MRXS, the file beside the folder.
+        bands: Which of red, green and blue, counted from 1, in which order; all if None.
 
     Raises:
-        RasterError: If OpenSlide is missing or cannot open it.
+        RasterError: If OpenSlide is missing or cannot open it, or it has no such band.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, bands: Sequence[int] | None = None) -> None:
         self._path = path
+        self._colours = [at - 1 for at in named_bands(bands, COLOURS, str(path))]
         self._library: Any = required("openslide", path)
         self._slide: Any = None
         self._is_closed = False
@@ -56,7 +61,7 @@ class ScannedPyramid:
 
     def level(self, number: int) -> "ScannedLevel":
         """A level; readable until the pyramid is closed."""
-        return ScannedLevel(self, number, self._tiles[number])
+        return ScannedLevel(self, number, self._tiles[number], self._colours)
 
     def close(self) -> None:
         """Close the file. Closing twice is no error."""
@@ -101,26 +106,29 @@ class ScannedPyramid:
 
 
 class ScannedLevel:
-    """A level of a slide: red, green, blue, and which pixels the scanner has seen.
+    """A level of a slide: some of its colours, and which pixels the scanner has seen.
 
     Where a level is not a whole part of the largest, OpenSlide blends neighbours: windows may begin
     up to half a pixel of the largest level beside their place.
     """
 
     nodata = None
-    bands = 3
     has_mask = True
     georeference = Georeference()
 
-    def __init__(self, pyramid: ScannedPyramid, number: int, tile: Size | None) -> None:
+    def __init__(
+        self, pyramid: ScannedPyramid, number: int, tile: Size | None, colours: Sequence[int]
+    ) -> None:
         self.name = pyramid.name
+        self.bands = len(colours)
+        self._colours = list(colours)
         self.size = pyramid.sizes[number]
         self.dtype: np.dtype[Any] = np.dtype(np.uint8)
         self.block = tile or self.size
         self._pyramid, self._number = pyramid, number
 
     def read(self, window: Window) -> Pixels:
-        """The pixels of a window, (3, height, width).
+        """The pixels of a window, (bands, height, width).
 
         Raises:
             GeometryError: If the window is not inside the level.
@@ -136,7 +144,10 @@ class ScannedLevel:
             RasterError: If the pixels cannot be read.
         """
         require_inside(window, self)
-        return on_paper(self._pyramid.read(self._number, window))
+        found = on_paper(self._pyramid.read(self._number, window))
+        if self._colours == list(range(len(COLOURS))):
+            return found
+        return Masked(found.pixels[self._colours], found.valid)
 
 
 def on_paper(region: NDArray[np.uint8]) -> Masked:

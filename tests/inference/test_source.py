@@ -1,0 +1,33 @@
+"""Opening an image to be segmented: what may be asked for of which file."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from glnet.errors import RasterError
+from glnet.geometry import Size, Window
+from glnet.inference.source import Opened, Source, opened
+from tests.raster.raster_files import noise
+from tests.raster.slide_files import write_ome
+
+
+@contextmanager
+def _open(path: Path, source: Source) -> Iterator[Opened]:
+    with opened(path, source, path.parent, 64, lambda *_: None) as found:
+        yield found
+
+
+def test_bands_of_a_slide_are_its_channels(tmp_path: Path) -> None:
+    pixels = noise(5, 256, 300)
+    write_ome(tmp_path / "a.ome.tif", pixels, "CYX")
+
+    with _open(tmp_path / "a.ome.tif", Source(bands=(2, 4, 5), level=0)) as found:
+        assert np.array_equal(found.raster.read(Window(0, 0, Size(256, 300))), pixels[[1, 3, 4]])
+    with (
+        pytest.raises(RasterError, match="has no band 6"),
+        _open(tmp_path / "a.ome.tif", Source(bands=(6,))),
+    ):
+        pass
