@@ -6,12 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 
 from glnet.errors import RasterError
 from glnet.geometry import Size, Window
 from glnet.inference.source import Opened, Source, opened
 from tests.raster.raster_files import noise
-from tests.raster.slide_files import write_ome
+from tests.raster.slide_files import TILE, write_ome
 
 
 @contextmanager
@@ -31,3 +32,22 @@ def test_bands_of_a_slide_are_its_channels(tmp_path: Path) -> None:
         _open(tmp_path / "a.ome.tif", Source(bands=(6,))),
     ):
         pass
+
+
+def test_damage_of_a_slide_is_left_out_where_that_is_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "a.ome.tif"
+    write_ome(path, noise(256, 300, 3), "YXS")
+    with tifffile.TiffFile(path) as file:
+        start, length = (of[1] for of in (file.pages[0].dataoffsets, file.pages[0].databytecounts))
+    with path.open("r+b") as stored:
+        stored.seek(start)
+        stored.write(bytes(length))
+    whole = Window(0, 0, Size(256, 300))
+
+    with _open(path, Source(on_error="nodata")) as found:
+        valid = found.raster.read_masked(whole).valid
+        assert found.damaged == [Window(0, TILE, Size(TILE, TILE))]
+    with _open(path, Source()) as found, pytest.raises(RasterError, match="cannot be read"):
+        found.raster.read_masked(whole)
+    assert valid is not None
+    assert np.sum(~valid) == TILE * TILE

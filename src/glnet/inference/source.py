@@ -133,7 +133,9 @@ def _opened_slide(files: ExitStack, path: str | Path, source: Source) -> Opened:
         if source.mpp is None
         else open_slide(path, mpp=source.mpp, bands=source.bands)
     )
-    return Opened(slide, 0, slide.downsample, _slide_note(slide.mpp), [], None)
+    forgiving = ForgivingRaster(slide) if source.on_error == "nodata" else None
+    note = _slide_note(slide.mpp)
+    return Opened(forgiving or slide, 0, slide.downsample, note, [], forgiving)
 
 
 def _opened_file(
