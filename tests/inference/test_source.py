@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+from affine import Affine
 
-from glnet.errors import RasterError
+from glnet.errors import ConfigurationError, RasterError
 from glnet.geometry import Size, Window
 from glnet.inference.source import Opened, Source, opened
-from tests.raster.raster_files import noise
+from tests.raster.raster_files import noise, write_tiff
 from tests.raster.slide_files import TILE, write_ome
 
 
@@ -51,3 +52,29 @@ def test_damage_of_a_slide_is_left_out_where_that_is_asked_for(tmp_path: Path) -
         found.raster.read_masked(whole)
     assert valid is not None
     assert np.sum(~valid) == TILE * TILE
+
+
+@pytest.mark.parametrize("source", [Source(level=0), Source(mpp=0.5)])
+def test_a_map_is_not_read_as_a_slide(tmp_path: Path, source: Source) -> None:
+    tiles = {"tiled": True, "blockxsize": 64, "blockysize": 64}
+    place = {"crs": "EPSG:32633", "transform": Affine(2, 0, 500_000, 0, -2, 0)}
+    write_tiff(tmp_path / "a.tif", noise(3, 128, 128), **tiles, **place)
+    write_tiff(tmp_path / "b.tif", noise(3, 128, 128), **tiles)
+
+    with (
+        pytest.raises(ConfigurationError, match="would lose its place: leave them away"),
+        _open(tmp_path / "a.tif", source),
+    ):
+        pass
+    with _open(tmp_path / "b.tif", Source(level=0)) as found:
+        assert found.raster.size == Size(128, 128)
+
+
+def test_what_is_no_picture_is_told_by_who_opens_slides(tmp_path: Path) -> None:
+    (tmp_path / "a.svs").write_text("no slide")
+
+    with (
+        pytest.raises(RasterError, match="cannot be opened as a slide"),
+        _open(tmp_path / "a.svs", Source(level=0)),
+    ):
+        pass

@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from glnet.errors import ConfigurationError
+from glnet.errors import ConfigurationError, RasterError
 from glnet.geometry import Window
 from glnet.inference.settings import Progress
 from glnet.raster import (
     ForgivingRaster,
+    Georeference,
     Raster,
     TissueRaster,
     find_tissue,
@@ -118,7 +119,10 @@ def opened(
         OutputError: If the folder has no room.
     """
     with ExitStack() as files:
-        if source.names_slide or is_slide(path):
+        if is_slide(path):
+            found = _opened_slide(files, path, source)
+        elif source.names_slide:
+            _require_no_place(path)
             found = _opened_slide(files, path, source)
         else:
             found = _opened_file(files, path, source, folder, patch_side, progress)
@@ -136,6 +140,24 @@ def _opened_slide(files: ExitStack, path: str | Path, source: Source) -> Opened:
     forgiving = ForgivingRaster(slide) if source.on_error == "nodata" else None
     note = _slide_note(slide.mpp)
     return Opened(forgiving or slide, 0, slide.downsample, note, [], forgiving)
+
+
+def _require_no_place(path: str | Path) -> None:
+    """Refuse to read a map as a slide: its labels would lie nowhere.
+
+    Raises:
+        ConfigurationError: If it lies somewhere on Earth.
+    """
+    try:
+        with open_raster(path) as raster:
+            place = raster.georeference
+    except RasterError:  # Whoever reads slides says better what is wrong with it.
+        return
+    if place != Georeference():
+        raise ConfigurationError(
+            f"{path} lies on Earth and is no slide; a level or micrometres per pixel would lose "
+            "its place: leave them away"
+        )
 
 
 def _opened_file(
