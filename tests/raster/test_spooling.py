@@ -284,6 +284,34 @@ def test_all_above_the_damage_can_be_kept(tmp_path: Path, folder: Path) -> None:
     assert np.array_equal(found.pixels[:, : below.row], expected[:, : below.row])
 
 
+@pytest.mark.parametrize("suffix", ["png", "jpg"])
+def test_a_small_file_keeps_what_is_above_the_damage(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    monkeypatch.undo()
+    path, lost = tmp_path / f"a.{suffix}", list[Window]()
+    Image.fromarray(noise(300, 200, 3)).save(path)
+    content = path.read_bytes()
+    with open_raster(path) as file:
+        expected = file.read(Window(0, 0, file.size))
+        with spooled(file, folder, on_damage=lost.append) as raster:
+            assert raster is file
+    path.write_bytes(content[: len(content) // 2])
+
+    with (
+        open_raster(path) as file,
+        spooled(file, folder, on_damage=lost.append) as raster,
+    ):
+        found = raster.read_masked(Window(0, 0, raster.size))
+
+    (window,) = lost
+    assert 120 < window.row < 155
+    assert window == Window(window.row, 0, Size(300 - window.row, 200))
+    assert found.valid is not None
+    assert np.array_equal(found.valid[:, 0], np.arange(300) < window.row)
+    assert np.array_equal(found.pixels[:, :120], expected[:, :120])
+
+
 def test_a_full_disk_is_told(tmp_path: Path) -> None:
     smooth_colours(100, 100).save(tmp_path / "a.png")
 

@@ -50,6 +50,7 @@ class RasterFile(Closing):
         bands: Sequence[int] | None = None,
     ) -> None:
         self._name = str(path)
+        self._options = (palette, bands)
         self._picture = StoredPicture(dataset, self._name, palette, bands)
         self._stored_size = self._picture.size
         self._orientation = _orientation(dataset, Path(path))
@@ -193,6 +194,14 @@ class RasterFile(Closing):
         if self._is_closed:
             raise RasterError(f"{self._name} is closed; read it inside its with block")
         return _read(self._name, self._picture, window, self._orientation)
+
+    def reopened(self) -> "RasterFile":
+        """The same file once more, read in the same way, with a decoder of its own.
+
+        Raises:
+            RasterError: If it cannot be opened any more.
+        """
+        return open_raster(self._name, *self._options)
 
     def close(self) -> None:
         """Close the file and forget decoded pixels. Closing twice is no error."""

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+import numpy as np
+
 from glnet.errors import RasterError
 from glnet.geometry import Size, Window, strips
 from glnet.raster.files import RasterFile
@@ -24,6 +26,9 @@ INTERLACED_BYTES = 100_000_000
 
 RAW_DRIVERS = frozenset({"ENVI", "EHdr", "PNM", "RRASTER", "SNAP_TIFF"})
 """Formats whose rows need no decoding: reading them again costs little."""
+
+LEAST_ROWS = 8
+"""Damage in what is decoded from the top is found to so many rows, those of a JPEG's blocks."""
 
 Progress = Callable[[int, int], None]
 """Told how many rows of how many are copied."""
@@ -110,14 +115,15 @@ def spooled(
         progress: Told after every few rows.
         patch_side: The rows of the windows that are to be read.
         on_damage: Told what cannot be decoded, which is then no measurement; without it, an error.
-            Where decoding goes only from top to bottom, that is all from the first damage on.
+            Where decoding goes only from top to bottom, that is all from the first damage on, and
+            such a file is copied for it whatever its size: decoded at once, it would be lost whole.
 
     Raises:
         OutputError: If the folder has no room.
         RasterError: If the file is damaged, and nobody wants to be told.
     """
     cost = reading_cost(raster, patch_side)
-    if not cost.pays:
+    if not cost.pays and (on_damage is None or _is_whole(raster)):
         yield raster
         return
     has_mask = raster.has_mask or on_damage is not None
@@ -127,6 +133,16 @@ def spooled(
         yield SpooledRaster(raster, tiles, has_mask)
     finally:
         tiles.close()
+
+
+def _is_whole(raster: RasterFile) -> bool:
+    """Whether a file that is decoded at once can be; others are looked at block by block."""
+    if raster.decoded_bytes:
+        try:
+            raster.read_masked(Window(0, 0, Size(1, 1)))  # All is decoded for it, and kept.
+        except RasterError:
+            return False
+    return True
 
 
 class SpooledRaster(RasterView):
@@ -182,8 +198,13 @@ def _copy(
             if on_damage is None:
                 raise
             is_last = raster.decoded_bytes > 0
-            height = size.height - rows.row if is_last else rows.size.height
-            lost = Window(rows.row, 0, Size(height, size.width))
+            above = _above_damage(raster, rows) if is_last else None
+            kept = 0
+            if above is not None:
+                kept = above.pixels.shape[1]
+                tiles.write(rows.row, above)
+            height = (size.height - rows.row if is_last else rows.size.height) - kept
+            lost = Window(rows.row + kept, 0, Size(height, size.width))
             on_damage(raster.orientation.displayed_window(lost, size))
             if is_last:
                 break
@@ -191,3 +212,19 @@ def _copy(
             tiles.write(rows.row, found)
         if progress is not None:
             progress(rows.row_stop, size.height)
+
+
+def _above_damage(raster: RasterFile, rows: Window) -> Masked | None:
+    """What can be read of some rows where all that follow the first damage are lost."""
+    found: list[Masked] = []
+    # Opened anew: a decoder that has met damage goes on behind it, in grey, without an error.
+    with raster.reopened() as file:
+        for few in strips(rows.size, LEAST_ROWS):
+            try:
+                found.append(file.read_stored(few.moved(rows.row, 0)))
+            except RasterError:
+                break
+    if not found:
+        return None
+    valid = [np.ones(of.pixels.shape[1:], bool) if of.valid is None else of.valid for of in found]
+    return Masked(np.concatenate([of.pixels for of in found], axis=1), np.concatenate(valid))
