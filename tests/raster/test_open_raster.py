@@ -260,3 +260,24 @@ def test_a_file_that_names_other_files_is_no_picture(tmp_path: Path, name: str) 
 
     with pytest.raises(RasterError):
         open_raster(tmp_path / name)
+
+
+def test_control_points_are_carried_over_without_what_would_move_them(tmp_path: Path) -> None:
+    points = [GroundControlPoint(0, 0, 5, 7), GroundControlPoint(5, 9, 6, 8)]
+    place = {"gcps": points, "crs": CRS.from_epsg(4326)}
+    path = write_tiff(tmp_path / "a.tif", noise(1, 8, 9), **place)
+    with gdal_settings(), rasterio.open(path, "r+") as file:
+        file.update_tags(AREA_OR_POINT="Point")
+
+    with open_raster(path) as raster:
+        assert len(raster.georeference.gcps) == 2
+        assert not raster.georeference.is_point
+
+
+def test_polynomials_that_cannot_be_read_are_none(tmp_path: Path) -> None:
+    path = write_tiff(tmp_path / "a.tif", noise(1, 8, 9))
+    with gdal_settings(), rasterio.open(path, "r+") as file:
+        file.update_tags(ns="RPC", LINE_OFF="here", SAMP_OFF="4")
+
+    with open_raster(path) as raster:
+        assert raster.georeference == Georeference()

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from rasterio.control import GroundControlPoint
 from rasterio.crs import CRS
+from rasterio.rpc import RPC
 from rio_cogeo.cogeo import cog_validate
 
 from glnet.errors import OutputError
@@ -37,10 +38,22 @@ ROTATED_POLE = CRS.from_string(
 )
 """One of the few that GDAL cannot put into a GeoTIFF."""
 
+RPCS = RPC(
+    **{"height_off": 100.0, "height_scale": 500.0, "lat_off": 50.0, "lat_scale": 0.1},
+    **{"long_off": 15.0, "long_scale": 0.1, "line_off": 300.0, "line_scale": 350.0},
+    **{"samp_off": 350.0, "samp_scale": 300.0, "err_bias": 1.5, "err_rand": 0.25},
+    line_num_coeff=[0.125, 0.0, -1.0, *[0.0] * 17],
+    line_den_coeff=[1.0, *[0.0] * 19],
+    samp_num_coeff=[0.0, 1.0, 0.5, *[0.0] * 17],
+    samp_den_coeff=[1.0, 0.001, *[0.0] * 18],
+)
+
 PLACES = {
     "nowhere": Georeference(),
     "north-up": Georeference(UTM, NORTH_UP),
     "rotated": Georeference(UTM, Affine(0.4, 0.3, 4e5, 0.3, -0.4, 5e6)),
+    "samples": Georeference(UTM, NORTH_UP, is_point=True),
+    "polynomials": Georeference(rpcs=RPCS),
     "no CRS": Georeference(None, NORTH_UP),
     "no transform": Georeference(UTM, None),
     "rotated pole": Georeference(ROTATED_POLE, Affine(0.1, 0, 5, 0, -0.1, 9)),
@@ -52,6 +65,8 @@ PLACES = {
         gcps_crs=CRS.from_epsg(4326),
     ),
 }
+
+LIKEWISE = ("rotated", "points", "samples", "polynomials")
 
 needs_gdalinfo = pytest.mark.skipif(
     shutil.which("gdalinfo") is None, reason="gdalinfo is not installed"
@@ -178,6 +193,8 @@ def test_place_names_colours_and_nodata_are_carried_over(
         assert stored.crs == place.crs
         assert stored.transform == place.transform
         assert stored.gcps_crs == place.gcps_crs
+        assert stored.rpcs == place.rpcs
+        assert stored.is_point == place.is_point
         assert [vars_of(point) for point in stored.gcps] == [vars_of(p) for p in place.gcps]
         assert raster.nodata == 255
         assert raster.palette is not None
@@ -192,7 +209,7 @@ def vars_of(point: GroundControlPoint) -> tuple[float, ...]:
 
 
 @pytest.mark.parametrize("cog", [False, True])
-@pytest.mark.parametrize("place", [PLACES["rotated"], PLACES["points"]], ids=["rotated", "points"])
+@pytest.mark.parametrize("place", [PLACES[name] for name in LIKEWISE], ids=LIKEWISE)
 def test_scores_are_carried_over_likewise(tmp_path: Path, cog: bool, place: Georeference) -> None:
     scores = np.random.default_rng(0).random((4, 300, 280), dtype=np.float32)
 
@@ -202,6 +219,8 @@ def test_scores_are_carried_over_likewise(tmp_path: Path, cog: bool, place: Geor
         assert raster.bands == 4
         assert raster.georeference.transform == place.transform
         assert len(raster.georeference.gcps) == len(place.gcps)
+        assert raster.georeference.rpcs == place.rpcs
+        assert raster.georeference.is_point == place.is_point
         assert raster.nodata == 255
     with gdal_settings(), rasterio.open(path) as file:
         assert file.descriptions == ("class 0", "class 1", "class 2", "class 3")

@@ -9,6 +9,7 @@ import numpy as np
 from affine import Affine
 from rasterio.control import GroundControlPoint
 from rasterio.io import DatasetReader
+from rasterio.rpc import RPC
 
 from glnet.closing import Closing
 from glnet.errors import RasterError
@@ -24,7 +25,15 @@ from glnet.raster.gdal import (
 from glnet.raster.headers import header_orientation
 from glnet.raster.orientation import UPRIGHT, Orientation, exif_orientation
 from glnet.raster.palettes import Colors, Palette
-from glnet.raster.protocol import Georeference, Masked, Pixels, require_inside, whole
+from glnet.raster.protocol import (
+    AREA_OR_POINT,
+    POINT,
+    Georeference,
+    Masked,
+    Pixels,
+    require_inside,
+    whole,
+)
 from glnet.raster.stored import StoredPicture
 from glnet.raster.views import RasterView
 
@@ -307,7 +316,7 @@ def _orientation(dataset: DatasetReader, path: Path) -> Orientation:
         value = dataset.tags().get("EXIF_Orientation", "")
         return exif_orientation(int(value)) if value.isdecimal() else UPRIGHT
     # Map makers count from the stored corner whatever the orientation says, as GDAL does.
-    if _transform(dataset) is not None or dataset.gcps[0]:
+    if _transform(dataset) is not None or dataset.gcps[0] or _rpcs(dataset) is not None:
         return UPRIGHT
     return header_orientation(path, dataset.driver)
 
@@ -316,11 +325,15 @@ def _georeference(dataset: DatasetReader, orientation: Orientation) -> Georefere
     gcps, gcps_crs = dataset.gcps
     stored = Size(dataset.height, dataset.width)
     transform = _transform(dataset)
+    # Beside control points GDAL would move them when it writes, and not back when it reads.
+    has_corner = transform is not None and not gcps
     return Georeference(
         crs=dataset.crs,
         transform=transform and orientation.displayed_transform(transform, stored),
         gcps=tuple(_displayed_gcp(point, orientation, stored) for point in gcps),
         gcps_crs=gcps_crs,
+        rpcs=_rpcs(dataset),
+        is_point=has_corner and dataset.tags().get(AREA_OR_POINT) == POINT,
     )
 
 
@@ -328,6 +341,14 @@ def _transform(dataset: DatasetReader) -> Affine | None:
     with gdal_settings():
         transform: Affine = dataset.transform
     return None if transform.is_identity else transform
+
+
+def _rpcs(dataset: DatasetReader) -> RPC | None:
+    try:
+        found: RPC | None = dataset.rpcs
+    except (KeyError, TypeError, ValueError):  # Some of them are missing, or are no numbers.
+        return None
+    return found
 
 
 def _displayed_gcp(

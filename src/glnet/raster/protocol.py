@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -10,6 +10,7 @@ from affine import Affine
 from numpy.typing import NDArray
 from rasterio.control import GroundControlPoint
 from rasterio.crs import CRS
+from rasterio.rpc import RPC
 
 from glnet.errors import GeometryError
 from glnet.geometry import Size, Window
@@ -19,6 +20,10 @@ Pixels = NDArray[Any]
 
 Valid = NDArray[np.bool_]
 """Where there is a measurement, (height, width)."""
+
+
+AREA_OR_POINT, POINT = "AREA_OR_POINT", "Point"
+"""GDAL's metadata item of what a pixel is, and its value other than the usual area."""
 
 
 class Masked(NamedTuple):
@@ -42,6 +47,11 @@ class Georeference:
     """From (column, row) of a pixel's upper left corner to coordinates of ``crs``."""
     gcps: tuple[GroundControlPoint, ...] = ()
     gcps_crs: CRS | None = None
+    rpcs: RPC | None = field(default=None, hash=False)
+    """The sensor's polynomials, of scenes that are not rectified yet."""
+    is_point: bool = False
+    """Whether pixels are samples at their middles, not means of their areas; ``transform`` is of
+    corners all the same."""
 
     @classmethod
     def north_up(cls, epsg: int, left: float, top: float, pixel: float) -> "Georeference":

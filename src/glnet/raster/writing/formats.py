@@ -13,7 +13,7 @@ from rasterio.io import DatasetWriter
 from glnet.errors import OutputError
 from glnet.geometry import Size
 from glnet.raster.gdal import gdal_settings, small_cache
-from glnet.raster.protocol import Georeference
+from glnet.raster.protocol import AREA_OR_POINT, POINT, Georeference
 
 TIFF_SUFFIXES = (".tif", ".tiff")
 PNG_SUFFIX = ".png"
@@ -120,6 +120,7 @@ def create_geotiff(
             crs=georeference.gcps_crs if has_gcps else georeference.crs,
             transform=None if has_gcps else georeference.transform,
             gcps=list(georeference.gcps) or None,
+            rpcs=georeference.rpcs,
             nodata=content.nodata,
             # Else three bands would be colours, and the last of four transparency.
             photometric="MINISBLACK",
@@ -130,6 +131,9 @@ def create_geotiff(
             bigtiff=BIGTIFF,
         )
     try:
+        if georeference.is_point:
+            # GDAL moves the corner to the pixel's middle in the file, and back when it is read.
+            dataset.update_tags(**{AREA_OR_POINT: POINT})
         _describe(dataset, content)
     except BaseException:
         dataset.close()

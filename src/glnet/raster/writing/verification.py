@@ -123,6 +123,8 @@ def _file_window(window: Window) -> FileWindow:
 
 
 def _has_lost_its_place(dataset: DatasetReader, place: Georeference) -> bool:
+    if place.rpcs is not None and dataset.rpcs is None:
+        return True
     gcps, gcps_crs = dataset.gcps
     if place.gcps:
         return len(gcps) != len(place.gcps) or (not gcps_crs and bool(place.gcps_crs))
