@@ -23,8 +23,8 @@ BAD = {
     "half.jpg": "half.jpg",
     "half.png": "half.png",
     "half.tif": "half.tif",
-    "grey.png": "has 1 bands, the model takes 3",
-    "four.tif": "has 4 bands, the model takes 3",
+    "grey.png": "is read with 1 band, the model takes 3",
+    "four.tif": "is read with 4 bands, the model takes 3",
 }
 """What lies in the folder `bad`, and what must be said of it."""
 

@@ -77,7 +77,7 @@ def test_an_image_smaller_than_a_panel_keeps_its_size() -> None:
 
 
 def test_other_bands_are_refused() -> None:
-    with pytest.raises(InputMismatchError, match="1 bands, the model takes 3"):
+    with pytest.raises(InputMismatchError, match="1 band, the model takes 3"):
         compare(columns_of(tiny_model()), ArrayRaster(LABELS), None, Settings())
 
 

@@ -61,7 +61,7 @@ def test_only_rasters_too_small_for_a_backbone_are_extended(reduction: int, leas
 
 
 def test_rasters_of_other_bands_are_refused() -> None:
-    with pytest.raises(InputMismatchError, match="array has 4 bands, the model takes 3"):
+    with pytest.raises(InputMismatchError, match="array is read with 4 bands, the model takes 3"):
         framed(raster(40, 40, bands=4), tiny_model())
 
 

@@ -258,7 +258,7 @@ def test_impossible_images_and_models_are_refused(model: Model, tmp_path: Path) 
         segment(tmp_path / "nowhere.tif", model)
     with pytest.raises(RasterError, match="height, width"):
         segment(np.zeros(5), model)
-    with pytest.raises(InputMismatchError, match="has 4 bands, the model takes 3"):
+    with pytest.raises(InputMismatchError, match="is read with 4 bands, the model takes 3"):
         segment(picture(50, 50, bands=4), model)
     with pytest.raises(CheckpointError, match="is no model"):
         segment(picture(50, 50), tmp_path)

@@ -46,8 +46,9 @@ def require_bands(raster: Raster, bands: int) -> None:
     """
     if raster.bands != bands:
         raise InputMismatchError(
-            f"{raster.name} has {raster.bands} bands, the model takes {bands}; a band that "
-            "the file marks as transparency (alpha) does not count"
+            f"{raster.name} is read with {raster.bands} band{'' if raster.bands == 1 else 's'}, "
+            f"the model takes {bands}; name as many, in its order. A band that the file marks as "
+            "transparency (alpha) does not count unless it is named"
         )
 
 
