@@ -235,6 +235,7 @@ def test_what_cannot_be_opened_is_one_line(tmp_path: Path) -> None:
         ("a.svs", {"level": 3}, r"no level 3; it has 0: 640x896, 1: 160x224, 2: 40x56"),
         ("a.svs", {"level": -1}, "no level -1"),
         ("a.svs", {"mpp": 0.1}, r"0\.25 micrometres per pixel at its finest, not the 0\.1"),
+        ("a.svs", {"mpp": 200}, "640x896 pixels of 0.25 micrometres, .* less than one of the 200"),
     ]
     for name, options, message in of:
         with pytest.raises(RasterError, match=message) as caught:

@@ -133,8 +133,8 @@ def open_slide(
 
     Raises:
         RasterError: If it is no slide, is damaged, has no such level or channel, does not say its
-            micrometres per pixel though ``mpp`` is given, is coarser than that, or a library is
-            missing.
+            micrometres per pixel though ``mpp`` is given, is coarser or smaller than that, or a
+            library is missing.
     """
     pyramid = _open(Path(path), bands)
     try:
@@ -189,7 +189,13 @@ def _level_for(pyramid: Pyramid, mpp: float) -> tuple[int, int]:
     downsamples = [_downsample(pyramid.sizes, at) for at in range(len(pyramid.sizes))]
     # Levels are seldom whole parts to the last pixel: 4.0002 serves for 4.
     level = max(at for at, of in enumerate(downsamples) if of * FINER_SHARE <= wanted)
-    return level, max(1, round(wanted / downsamples[level]))
+    factor = max(1, round(wanted / downsamples[level]))
+    if factor > min(pyramid.sizes[level].height, pyramid.sizes[level].width):
+        raise RasterError(
+            f"{pyramid.name} has {pyramid.sizes[0]} pixels of {pyramid.mpp:.4g} micrometres, which "
+            f"is less than one of the {mpp:.4g} that are wanted; ask for fewer"
+        )
+    return level, factor
 
 
 def _downsample(sizes: Sequence[Size], level: int) -> float:
