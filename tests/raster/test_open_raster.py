@@ -258,7 +258,7 @@ def test_a_file_that_names_other_files_is_no_picture(tmp_path: Path, name: str) 
         "</VRTRasterBand></VRTDataset>"
     )
 
-    with pytest.raises(RasterError):
+    with pytest.raises(RasterError, match="only name other files or servers, such as VRT"):
         open_raster(tmp_path / name)
 
 

@@ -32,6 +32,9 @@ a server for pictures or other files (VRT, MRF and ERS among them); none of thes
 because a file of that kind lies in a folder.
 """
 
+UNKNOWN = "not recognized as being in a supported file format"
+"""What GDAL says where no format that is tried is the file's."""
+
 VIRTUAL_PREFIX = "/vsi"
 """Paths of GDAL's own file systems (/vsizip/, /vsicurl/, ...) are handed over as they are."""
 
@@ -114,7 +117,10 @@ def open_dataset(path: str | Path, overview_level: int | None = None) -> Dataset
         with gdal_settings():
             dataset = DatasetReader(name, driver=list(PICTURE_DRIVERS), **options)
     except GDAL_ERRORS as error:
-        raise RasterError(f"{path} cannot be opened as a picture: {reason(error)}") from error
+        said = reason(error)
+        if UNKNOWN in said:
+            said += " (those that only name other files or servers, such as VRT, are not opened)"
+        raise RasterError(f"{path} cannot be opened as a picture: {said}") from error
     _forget_complaints(dataset)
     return dataset
 
