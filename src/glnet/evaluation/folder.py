@@ -1,13 +1,12 @@
 """A folder of results that appears whole or not at all."""
 
-import secrets
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from glnet.errors import OutputError
-from glnet.raster.writing.output import write_error
+from glnet.raster.writing.output import partial_beside, write_error
 
 
 @contextmanager
@@ -34,7 +33,7 @@ def whole_folder(path: Path, marks: Sequence[str], overwrite: bool) -> Iterator[
 @contextmanager
 def partial_folder(path: Path) -> Iterator[Path]:
     """A hidden folder beside ``path`` to write to; gone afterwards, unless it has been renamed."""
-    partial = path.with_name(f".{path.name[:40]}.{secrets.token_hex(4)}.partial")
+    partial = partial_beside(path)
     try:
         partial.mkdir()
     except OSError as error:

@@ -1,7 +1,6 @@
 """Polygons of a label map, written while the map comes in."""
 
 import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from math import isfinite
@@ -16,7 +15,7 @@ from glnet.errors import ConfigurationError, OutputError
 from glnet.geometry import Size
 from glnet.raster.protocol import Georeference
 from glnet.raster.writing.labels import check_labels
-from glnet.raster.writing.output import check_destination, publish, write_error
+from glnet.raster.writing.output import check_destination, partial_beside, publish, write_error
 from glnet.vector.attributes import Flavor, Legend
 from glnet.vector.components import ComponentFinder, Components, in_parts, together
 from glnet.vector.placement import Placement, in_degrees, in_map, in_pixels
@@ -296,9 +295,8 @@ def _require_libraries() -> None:
 @contextmanager
 def _partial_folder(path: Path) -> Iterator[Path]:
     """A hidden folder beside ``path`` for what is not whole yet; gone afterwards."""
-    # Cut short, so that a name that is allowed for the result is allowed with these additions.
-    beginning = f".{path.name[:40]}."
-    folder = Path(tempfile.mkdtemp(prefix=beginning, suffix=".partial", dir=path.parent))
+    folder = partial_beside(path)
+    folder.mkdir()
     try:
         yield folder
     finally:

@@ -1,11 +1,12 @@
 """Results that appear whole or not at all: written beside their place, checked, then renamed."""
 
 import glob
+import hashlib
 import os
 import secrets
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from glnet.errors import OutputError
@@ -41,21 +42,26 @@ def check_destination(path: Path, suffixes: Sequence[str], overwrite: bool) -> N
 @contextmanager
 def partial_file(path: Path) -> Iterator[Path]:
     """A hidden path beside ``path`` to write to; gone afterwards, with its sidecars."""
-    # Cut short, so that a name that is allowed for the result is allowed with these additions.
-    partial = path.with_name(f".{path.name[:40]}.{secrets.token_hex(4)}.partial")
+    partial = partial_beside(path)
     try:
         yield partial
     finally:
         remove(partial)
 
 
+def partial_beside(path: Path) -> Path:
+    """A new hidden path beside ``path``, for what is to take its place or to be thrown away."""
+    return path.with_name(f"{_beginning(path)}{secrets.token_hex(4)}.partial")
+
+
 def remove_partials_of(path: Path) -> None:
     """Remove what killed processes have left beside ``path``; no other may be writing it."""
-    for partial in path.parent.glob(f".{glob.escape(path.name[:40])}.????????.partial*"):
+    for partial in path.parent.glob(f"{glob.escape(_beginning(path))}????????.partial*"):
         if partial.is_dir():
             shutil.rmtree(partial, ignore_errors=True)
         else:
-            partial.unlink(missing_ok=True)
+            with suppress(OSError):  # Another user's: it only takes room.
+                partial.unlink()
 
 
 def publish(partial: Path, path: Path, overwrite: bool) -> None:
@@ -98,6 +104,14 @@ def write_error(path: Path, reason: str) -> OutputError:
     if free < FULL_DISK_BYTES:
         return OutputError(f"disk full while writing {path}: {free} bytes free; make room there")
     return OutputError(f"{path} could not be written whole: {reason}; {free} bytes free there")
+
+
+def _beginning(path: Path) -> str:
+    """Of the names of all that is written for ``path`` and for no other file of its folder."""
+    # Cut short, so that a name that is allowed for the result is allowed with these additions;
+    # names of satellite scenes differ after that only.
+    mark = hashlib.sha256(os.fsencode(path.name)).hexdigest()[:12]
+    return f".{path.name[:40]}.{mark}."
 
 
 def _check_place(path: Path) -> None:
