@@ -195,6 +195,55 @@ def test_lost_sums_are_refused_in_one_line(image: Path, tmp_path: Path) -> None:
         _run(image, output, tiny_model(), ROOMY, rules=RESUMED)
 
 
+@pytest.mark.parametrize("rules", [Rules(), RESUMED, Rules(overwrite=True)])
+def test_a_folder_that_is_no_runs_is_left_as_it_is(
+    image: Path, tmp_path: Path, rules: Rules
+) -> None:
+    output = tmp_path / "b.tif"
+    foreign = journal.unfinished_beside(output)
+    (foreign / "lock").mkdir(parents=True)
+    (foreign / "scores-global.bin").touch()
+    (foreign / "thesis.txt").write_text("precious")
+
+    for name in ("lock", "thesis.txt"):
+        with pytest.raises(OutputError, match=f"holds '{name}', which is none of them; move"):
+            _run(image, output, tiny_model(), ROOMY, rules=rules)
+        if name == "lock":
+            (foreign / "lock").rmdir()
+
+    assert {of.name for of in foreign.iterdir()} == {"scores-global.bin", "thesis.txt"}
+    assert (foreign / "thesis.txt").read_text() == "precious"
+    assert not output.exists()
+
+
+def test_what_was_put_beside_notes_is_kept(image: Path, tmp_path: Path) -> None:
+    output = tmp_path / "b.tif"
+    left = _stopped(image, output)
+    (left / "thesis.txt").write_text("precious")
+
+    with pytest.raises(OutputError, match=r"holds 'thesis.txt'"):
+        _run(image, output, tiny_model(), ROOMY, rules=Rules(overwrite=True))
+    _run(image, output, tiny_model(), ROOMY, rules=RESUMED)
+
+    assert output.is_file()
+    assert [of.name for of in left.iterdir()] == ["thesis.txt"]
+
+
+def test_a_folder_with_a_runs_leftovers_alone_is_taken(image: Path, tmp_path: Path) -> None:
+    output = tmp_path / "b.tif"
+    left = journal.unfinished_beside(output)
+    left.mkdir()
+    partial = f".{journal.JOURNAL}.0123456789ab.01234567.partial"
+    names = ("lock", "sums-0-global-part-8.bin", "box-1-scores-local.bin", "thumbnail-coarse.npy")
+    for name in (*names, partial):
+        (left / name).write_bytes(b"old")
+
+    _run(image, output, tiny_model(), ROOMY)
+
+    assert output.is_file()
+    assert not left.exists()
+
+
 def test_two_runs_onto_one_output_exclude_each_other(image: Path, tmp_path: Path) -> None:
     output, refused = tmp_path / "b.tif", []
 

@@ -1,14 +1,17 @@
 """Several images: where their results go, and that one that fails does not stop the others."""
 
+import errno
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from glnet.errors import CheckpointError, ConfigurationError, OutputError
+from glnet.inference import scene
 from glnet.inference.jobs import Extras, Job, check_job, expanded, plan_jobs
 from glnet.inference.report import SegmentFailure, SegmentReport
 from glnet.inference.segment import segment_files
+from glnet.inference.starting import Rules, identity_of
 from glnet.inference.streaming import Settings
 from glnet.model.checkpoint import Model
 from tests.inference.pictures import picture
@@ -79,6 +82,31 @@ def test_an_image_that_fails_does_not_stop_the_others(
         "failures": [failure.to_dict()],
         "finished_before": [],
     }
+
+
+@pytest.mark.parametrize("rules", [Rules(), Rules(resume=True)])
+def test_an_image_whose_disk_fails_does_not_stop_the_others(
+    model: Model, images: list[Path], tmp_path: Path, rules: Rules, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "out" / "a.tif.unfinished" / "sub").mkdir(parents=True)
+
+    def failing(image: Path) -> dict[str, object]:
+        if image == images[1]:
+            raise OSError(errno.EIO, "Input/output\nerror", str(image))
+        return identity_of(image)
+
+    monkeypatch.setattr(scene, "identity_of", failing)
+    batch = segment_files(images, tmp_path / "out", model, Settings(), rules=rules)
+
+    assert [Path(report.image).name for report in batch.reports] == ["c.tif"]
+    assert [failure.image for failure in batch.failures] == [str(of) for of in images[:2]]
+    assert "holds 'sub'" in batch.failures[0].error
+    assert batch.failures[1].error.startswith(f"{images[1]} cannot be segmented: [Errno 5]")
+    assert "\n" not in batch.failures[1].error
+
+
+def test_a_place_that_cannot_be_looked_at_is_not_finished(tmp_path: Path) -> None:
+    assert not scene.is_finished(Job("a.tif", tmp_path / f"{'a' * 300}.tif"))
 
 
 def test_images_come_by_name_by_pattern_and_out_of_lists(tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ stops.
 import hashlib
 import json
 import os
-import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -23,6 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from glnet.errors import OutputError
+from glnet.inference.own_files import own_files, remove_with_folder, require_own
 from glnet.inference.score_files import Scores
 from glnet.inference.unit_notes import UnitNotes
 from glnet.raster.writing.output import partial_file, write_error
@@ -61,8 +61,11 @@ class Journal:
         """Keep other runs away.
 
         Raises:
-            OutputError: If another process works on this result, or the folder cannot be made.
+            OutputError: If another process works on this result, or the folder cannot be made, or
+                is there and no run's.
         """
+        if not self.has_notes:
+            require_own(self.folder)
         try:
             self.folder.mkdir(exist_ok=True)
             self._lock.acquire()
@@ -87,13 +90,15 @@ class Journal:
         """Forget what was there and begin anew.
 
         Raises:
-            OutputError: If the folder for scores cannot be made.
+            OutputError: If the folder for scores cannot be made, or there is something in the
+                folder for notes that is no run's.
         """
-        for file in self.folder.iterdir():
-            if file.name != LOCK:
-                file.unlink()
+        require_own(self.folder)
         self._units = []
         try:
+            for file in own_files(self.folder):
+                if file.name != LOCK:
+                    file.unlink()
             self.scores_folder.mkdir(exist_ok=True)
             for file in self.scores_folder.glob("*scores-*.bin"):
                 file.unlink()
@@ -203,20 +208,22 @@ class Journal:
         """Leave everything as it was found; nothing, if there was nothing."""
         if not self._lock.is_locked:  # It is another run's, or this one was just about to lock it.
             try:
+                if not self.has_notes:
+                    require_own(self.folder)
                 self._lock.acquire()
             except (OSError, Timeout):
                 return
         if not any(file.name != LOCK for file in self.folder.iterdir()):
-            shutil.rmtree(self.folder, ignore_errors=True)
+            remove_with_folder(self.folder)
         self._lock.release()
 
     def close(self, *, is_kept: bool) -> None:
         """Let another run go on here, if anything was noted; else leave nothing."""
         is_kept = is_kept and self.has_notes
         if not is_kept and self._scratch is not None:
-            shutil.rmtree(self.scores_folder, ignore_errors=True)
+            remove_with_folder(self.scores_folder)
         if not is_kept:
-            shutil.rmtree(self.folder, ignore_errors=True)
+            remove_with_folder(self.folder)
         self._lock.release()
 
     def _write(self) -> None:

@@ -133,7 +133,11 @@ def segment_scene(  # noqa: PLR0913 - what, where to, by whom and how; who looks
 
 def is_finished(job: Job) -> bool:
     """Whether the results of an image are there, and nothing of it is left to resume."""
-    return all(of.is_file() for of in job.results) and not unfinished_beside(job.output).exists()
+    try:
+        is_whole = all(of.is_file() for of in job.results)
+        return is_whole and not unfinished_beside(job.output).exists()
+    except OSError:  # Its own run says why.
+        return False
 
 
 class _Scene:

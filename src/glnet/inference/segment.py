@@ -186,6 +186,9 @@ def segment_files(  # noqa: PLR0913 - as `segment_file`
             )
         except GLNetError as error:
             return SegmentFailure(str(job.image), str(error))
+        except OSError as error:  # Of a disk or a server, which may be well again for the next.
+            reason = " ".join(str(error).split())
+            return SegmentFailure(str(job.image), f"{job.image} cannot be segmented: {reason}")
 
     outcomes = list(
         one_by_one(left, run, watcher)
