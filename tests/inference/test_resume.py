@@ -185,6 +185,78 @@ def test_damaged_notes_are_refused_in_one_line(image: Path, tmp_path: Path) -> N
         _run(image, output, tiny_model(), ROOMY, rules=RESUMED)
 
 
+UNIT: dict[str, object] = {
+    "phase": "patches",
+    "done": 1,
+    "added": 0,
+    "skipped": [],
+    "holed": [],
+    "frames": {},
+}
+
+
+OTHER_VALUES: dict[str, list[object]] = {
+    "facts": [None, [], 1, "a"],
+    "units": [None, {}, 1, "a", [1], [None], [[]], ["a"], [{}]],
+    "sums": [1, [], {}, "", "../a.tif", "/a", "sums-/../a.bin"],
+    "format": [None, [], {}, "2"],
+}
+OTHER_VALUES_OF_A_UNIT: dict[str, list[object]] = {
+    "phase": [None, [], {}, "x"],
+    "done": [None, "1", -1, 0.5, True, []],
+    "skipped": [None, {}, 3, [[1]], ["a"]],
+    "sure": [None, "a"],
+    "frames": [None, [], {"x": [1]}, {"local": 3}],
+}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *({key: value} for key, values in OTHER_VALUES.items() for value in values),
+        *(
+            {"units": [UNIT | {key: value}]}
+            for key, values in OTHER_VALUES_OF_A_UNIT.items()
+            for value in values
+        ),
+    ],
+    ids=str,
+)
+def test_notes_of_another_shape_are_refused_in_one_line(
+    tmp_path: Path, change: dict[str, object]
+) -> None:
+    left = journal.unfinished_beside(tmp_path / "b.tif")
+    left.mkdir()
+    notes = {"format": journal.FORMAT, "facts": {}, "units": [UNIT], "sums": None} | change
+    (left / journal.JOURNAL).write_text(json.dumps(notes))
+
+    with pytest.raises(OutputError, match=r"journal .* cannot be read \([^\n]+\); start again"):
+        journal.Journal(tmp_path / "b.tif", {}).resume()
+
+
+@pytest.mark.parametrize("text", ["", "{", "1", "null", '"a"', "[" * 100_000, "\udcff", "1e999"])
+def test_notes_that_are_no_mapping_are_refused_in_one_line(tmp_path: Path, text: str) -> None:
+    left = journal.unfinished_beside(tmp_path / "b.tif")
+    left.mkdir()
+    (left / journal.JOURNAL).write_bytes(text.encode(errors="surrogateescape"))
+
+    with pytest.raises(OutputError, match=r"journal .* cannot be read \([^\n]+\); start again"):
+        journal.Journal(tmp_path / "b.tif", {}).resume()
+
+
+@pytest.mark.parametrize("damaged", [b"", b"no array", b"\x93NUMPY\x01\x00v\x00{'descr': '|O'"])
+def test_a_damaged_array_is_made_again(tmp_path: Path, damaged: bytes) -> None:
+    notes = journal.Journal(tmp_path / "b.tif", {})
+    notes.open()
+    (notes.folder / "thumbnail-0.npy").write_bytes(damaged)
+
+    found = notes.remembered("thumbnail-0", lambda: np.ones((1, 2), dtype=np.float32))
+
+    assert found.tolist() == [[1, 1]]
+    assert np.load(notes.folder / "thumbnail-0.npy").tolist() == [[1, 1]]
+    notes.close(is_kept=False)
+
+
 def test_lost_sums_are_refused_in_one_line(image: Path, tmp_path: Path) -> None:
     output = tmp_path / "b.tif"
     left = _stopped(image, output)

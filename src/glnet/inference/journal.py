@@ -9,6 +9,7 @@ stops.
 import hashlib
 import json
 import os
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -24,12 +25,13 @@ from torch import Tensor
 from glnet.errors import OutputError
 from glnet.inference.own_files import own_files, remove_with_folder, require_own
 from glnet.inference.score_files import Scores
-from glnet.inference.unit_notes import UnitNotes
+from glnet.inference.unit_notes import UnitNotes, list_of, mapping_of
 from glnet.raster.writing.output import partial_file, write_error
 
 ENDING = ".unfinished"
 JOURNAL, LOCK = "journal.json", "lock"
 FORMAT = 2
+SUMS = re.compile(r"sums-[\w-]+\.bin")
 
 SECONDS_BETWEEN_NOTES = 30.0
 """At least; and `PAUSE_SHARE` times as long as a note takes."""
@@ -113,13 +115,13 @@ class Journal:
         """
         path = self.folder / JOURNAL
         try:
-            noted = json.loads(path.read_text())
-            if noted["format"] != FORMAT:
-                raise ValueError(f"format {noted['format']}, expected {FORMAT}")
-            facts = noted["facts"]
-            self._units = [UnitNotes.from_dict(of) for of in noted["units"]]
-            self._sums = noted["sums"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            noted = mapping_of(json.loads(path.read_text()), "it")
+            if noted.get("format") != FORMAT:
+                raise ValueError(f"format {noted.get('format')!r}, expected {FORMAT}")
+            facts = mapping_of(noted.get("facts"), "what the run depends on")
+            self._units = [UnitNotes.from_dict(of) for of in list_of(noted.get("units"), "units")]
+            self._sums = _name_of_sums(noted.get("sums"))
+        except (OSError, ValueError, RecursionError) as error:
             raise OutputError(
                 f"the journal {path} cannot be read ({error}); start again without --resume, with "
                 "--overwrite"
@@ -190,8 +192,9 @@ class Journal:
         """An array that is made once per run, such as a thumbnail."""
         path = self.folder / f"{name}.npy"
         if path.is_file():
-            found: NDArray[np.float32] = np.load(path, allow_pickle=False)
-            return found
+            with suppress(OSError, ValueError, EOFError):  # Damaged: it is made again.
+                found: NDArray[np.float32] = np.load(path, allow_pickle=False)
+                return found
         made = make()
         # It only saves time: where there is no room for it, it is made again.
         with suppress(OSError), partial_file(path) as partial:
@@ -251,6 +254,17 @@ def _scratch_name(output: Path) -> str:
     """One folder per result, also where results of the same name come from several folders."""
     mark = hashlib.sha256(str(output.absolute()).encode()).hexdigest()[:8]
     return f"{output.name}.{mark}{ENDING}"
+
+
+def _name_of_sums(of: object) -> str | None:
+    """As noted, which is to be the name of a file in the folder of notes.
+
+    Raises:
+        ValueError: If it is not.
+    """
+    if of is None or (isinstance(of, str) and SUMS.fullmatch(of)):
+        return of
+    raise ValueError(f"sums are {of!r}")
 
 
 def _write_arrays(path: Path, arrays: Sequence[NDArray[np.float32]]) -> None:

@@ -1,10 +1,10 @@
 """What a journal notes of one unit."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, Self, get_args
 
-from glnet.inference.position import Position
+from glnet.inference.position import Phase, Position
+from glnet.model.answers import Answer
 
 
 @dataclass
@@ -32,19 +32,60 @@ class UnitNotes:
         }
 
     @classmethod
-    def from_dict(cls, of: Mapping[str, Any]) -> Self:
+    def from_dict(cls, of: object) -> Self:
         """What was noted, of those plain values.
 
         Raises:
-            KeyError: If something is missing.
-            TypeError: If something is of another kind.
+            ValueError: If something is missing or of another kind.
         """
+        noted = mapping_of(of, "a unit")
+        phase = next((of for of in get_args(Phase) if of == noted.get("phase")), None)
+        if phase is None:
+            raise ValueError(f"a unit's phase is {noted.get('phase')!r}")
         position = Position(
-            of["phase"],
-            of["done"],
-            of["added"],
-            frozenset(of["skipped"]),
-            frozenset(of["holed"]),
-            frozenset(of.get("sure", ())),
+            phase,
+            _count(noted.get("done")),
+            _count(noted.get("added")),
+            frozenset(_counts(noted.get("skipped"))),
+            frozenset(_counts(noted.get("holed"))),
+            frozenset(_counts(noted.get("sure", []))),
         )
-        return cls(position, of["frames"])
+        frames = mapping_of(noted.get("frames"), "a unit's frames")
+        return cls(position, {Answer(name).value: _counts(of) for name, of in frames.items()})
+
+
+def mapping_of(of: object, what: str) -> dict[str, Any]:
+    """It, as it came out of JSON.
+
+    Raises:
+        ValueError: If it is something else.
+    """
+    if not isinstance(of, dict):
+        raise ValueError(f"{what} must be a mapping, is {_kind(of)}")
+    return of
+
+
+def list_of(of: object, what: str) -> list[object]:
+    """It, as it came out of JSON.
+
+    Raises:
+        ValueError: If it is something else.
+    """
+    if not isinstance(of, list):
+        raise ValueError(f"{what} must be a list, is {_kind(of)}")
+    return of
+
+
+def _counts(of: object) -> list[int]:
+    return [_count(number) for number in list_of(of, "what is counted")]
+
+
+def _count(of: object) -> int:
+    # True is an int too.
+    if type(of) is not int or of < 0:
+        raise ValueError(f"a count must be a whole number from 0 on, is {_kind(of)}")
+    return of
+
+
+def _kind(of: object) -> str:
+    return "missing" if of is None else str(of) if type(of) is int else type(of).__name__
