@@ -412,6 +412,76 @@ def test_scores_may_wait_elsewhere(image: Path, tmp_path: Path) -> None:
     assert list(elsewhere.iterdir()) == []
 
 
+@pytest.mark.parametrize("first", ["scratch", None])
+@pytest.mark.parametrize("second", ["other", None])
+def test_a_run_goes_on_where_its_scores_are(
+    image: Path, tmp_path: Path, first: str | None, second: str | None
+) -> None:
+    for name in ("scratch", "other"):
+        (tmp_path / name).mkdir()
+    hows = [
+        Settings(patch_batch=2, scratch=None if name is None else tmp_path / name)
+        for name in (first, second)
+    ]
+    output = tmp_path / "b.tif"
+    left = _stopped(image, output, hows[0])
+
+    _run(image, output, tiny_model(), hows[1], rules=RESUMED)
+    _run(image, tmp_path / "c.tif", tiny_model(), ROOMY)
+
+    assert output.read_bytes() == (tmp_path / "c.tif").read_bytes()
+    assert not left.exists()
+    assert [list((tmp_path / name).iterdir()) for name in ("scratch", "other")] == [[], []]
+
+
+def test_a_run_that_begins_anew_leaves_no_scores_of_the_one_before(
+    image: Path, tmp_path: Path
+) -> None:
+    elsewhere = tmp_path / "scratch"
+    elsewhere.mkdir()
+    output = tmp_path / "b.tif"
+    _stopped(image, output, Settings(patch_batch=2, scratch=elsewhere))
+    (folder,) = elsewhere.iterdir()
+    (folder / "thesis.txt").touch()
+    (elsewhere / "scores-local.bin").touch()
+
+    _run(image, output, tiny_model(), ROOMY, rules=Rules(overwrite=True))
+
+    assert [of.name for of in folder.iterdir()] == ["thesis.txt"]
+    assert (elsewhere / "scores-local.bin").exists()
+
+
+def test_scores_of_a_run_that_noted_nothing_else_are_removed(image: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "scratch"
+    elsewhere.mkdir()
+    how = Settings(patch_batch=2, scratch=elsewhere)
+    output = tmp_path / "b.tif"
+    left = _stopped(image, output, how)
+    (left / journal.JOURNAL).unlink()
+
+    _run(image, output, tiny_model(), ROOMY)
+
+    assert list(elsewhere.iterdir()) == []
+
+
+@pytest.mark.parametrize("damaged", [None, b"/a\0b"])
+def test_a_run_that_noted_no_folder_for_scores_goes_on_in_the_given_one(
+    image: Path, tmp_path: Path, damaged: bytes | None
+) -> None:
+    elsewhere = tmp_path / "scratch"
+    elsewhere.mkdir()
+    how = Settings(patch_batch=2, scratch=elsewhere)
+    output = tmp_path / "b.tif"
+    left = _stopped(image, output, how)
+    (left / "scratch").unlink()
+    if damaged is not None:
+        (left / "scratch").write_bytes(damaged)
+
+    _run(image, output, tiny_model(), how, rules=RESUMED)
+
+    assert output.is_file()
+
+
 def test_finished_images_of_a_batch_are_passed_over(
     image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

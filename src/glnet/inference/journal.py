@@ -6,7 +6,6 @@ is written last, and replaced whole, so what it says is true whenever the proces
 stops.
 """
 
-import hashlib
 import json
 import os
 import re
@@ -25,6 +24,7 @@ from torch import Tensor
 from glnet.errors import OutputError
 from glnet.inference.own_files import own_files, remove_with_folder, require_own
 from glnet.inference.score_files import Scores
+from glnet.inference.scratch_note import note_scratch, noted_scratch, scratch_folder
 from glnet.inference.unit_notes import UnitNotes, list_of, mapping_of
 from glnet.raster.writing.output import partial_file, write_error
 
@@ -45,7 +45,7 @@ class Journal:
     Args:
         output: The result that the run is for.
         facts: What the run depends on, plain values: the image, the model, the settings.
-        scratch: The folder for scores, if not beside the result.
+        scratch: The folder for scores, if not beside the result; a run that goes on keeps its own.
     """
 
     def __init__(self, output: Path, facts: Mapping[str, Any], scratch: Path | None = None) -> None:
@@ -81,7 +81,7 @@ class Journal:
     @property
     def scores_folder(self) -> Path:
         """Where scores wait."""
-        return self.folder if self._scratch is None else self._scratch / _scratch_name(self._output)
+        return self.folder if self._scratch is None else scratch_folder(self._scratch, self._output)
 
     @property
     def has_notes(self) -> bool:
@@ -98,17 +98,21 @@ class Journal:
         require_own(self.folder)
         self._units = []
         try:
+            earlier = noted_scratch(self.folder, None)
+            if earlier is not None:
+                remove_with_folder(scratch_folder(earlier, self._output))
             for file in own_files(self.folder):
                 if file.name != LOCK:
                     file.unlink()
             self.scores_folder.mkdir(exist_ok=True)
             for file in self.scores_folder.glob("*scores-*.bin"):
                 file.unlink()
+            note_scratch(self.folder, self._scratch)
         except OSError as error:
             raise write_error(self.scores_folder, error.strerror or str(error)) from error
 
     def resume(self) -> None:
-        """Go on from what was noted.
+        """Go on from what was noted, with the scores where they are.
 
         Raises:
             OutputError: If it does not belong to this run, or cannot be read.
@@ -121,6 +125,7 @@ class Journal:
             facts = mapping_of(noted.get("facts"), "what the run depends on")
             self._units = [UnitNotes.from_dict(of) for of in list_of(noted.get("units"), "units")]
             self._sums = _name_of_sums(noted.get("sums"))
+            self._scratch = noted_scratch(self.folder, self._scratch)
         except (OSError, ValueError, RecursionError) as error:
             raise OutputError(
                 f"the journal {path} cannot be read ({error}); start again without --resume, with "
@@ -248,12 +253,6 @@ class Journal:
 def unfinished_beside(output: Path) -> Path:
     """Where the notes of a run that makes this result are."""
     return output.with_name(output.name + ENDING)
-
-
-def _scratch_name(output: Path) -> str:
-    """One folder per result, also where results of the same name come from several folders."""
-    mark = hashlib.sha256(str(output.absolute()).encode()).hexdigest()[:8]
-    return f"{output.name}.{mark}{ENDING}"
 
 
 def _name_of_sums(of: object) -> str | None:

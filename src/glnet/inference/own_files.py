@@ -7,9 +7,9 @@ from pathlib import Path
 from glnet.errors import OutputError
 
 OWN = re.compile(
-    r"lock|journal\.json|[\w-]*scores-[\w-]+\.bin|sums-[\w-]+\.bin|thumbnail-[\w-]+\.npy"
+    r"lock|scratch|journal\.json|[\w-]*scores-[\w-]+\.bin|sums-[\w-]+\.bin|thumbnail-[\w-]+\.npy"
     # Of writing that was killed.
-    r"|\.(journal\.json|thumbnail-[\w-]+\.npy)\..*\.partial"
+    r"|\.(scratch|journal\.json|thumbnail-[\w-]+\.npy)\..*\.partial"
 )
 """The names of what `Journal` writes."""
 
