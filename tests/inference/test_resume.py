@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -410,6 +411,20 @@ def test_scores_may_wait_elsewhere(image: Path, tmp_path: Path) -> None:
     assert [of.name for of in folder.iterdir()] == ["scores-aggregated.bin"]
     _run(image, output, tiny_model(), how, rules=RESUMED)
     assert list(elsewhere.iterdir()) == []
+
+
+def test_folders_that_cannot_be_made_are_told(image: Path, tmp_path: Path) -> None:
+    output, how = tmp_path / "b.tif", Settings(patch_batch=2, scratch=tmp_path / "gone")
+
+    with pytest.raises(OutputError, match=r"gone does not exist; create it, or name another"):
+        _run(image, output, tiny_model(), how)
+    with pytest.raises(OutputError, match=r"a.tif is no folder, so there can be none in it"):
+        _run(image, output, tiny_model(), replace(how, scratch=image))
+    assert list(tmp_path.iterdir()) == [image]
+
+    journal.unfinished_beside(output).touch()
+    with pytest.raises(OutputError, match=r"b.tif.unfinished is no folder, but one is needed"):
+        _run(image, output, tiny_model(), ROOMY)
 
 
 @pytest.mark.parametrize("first", ["scratch", None])

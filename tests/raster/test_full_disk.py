@@ -1,3 +1,5 @@
+import errno
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -29,6 +31,55 @@ def test_a_full_disk_is_told_with_what_is_free(
     error = output.write_error(tmp_path / "a.tif", "no room")
 
     assert str(error).startswith(f"disk full while writing {tmp_path / 'a.tif'}: 7 bytes free")
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.ENOENT, errno.ENOTDIR, errno.EIO])
+@pytest.mark.parametrize("free", [0, 1 << 40])
+def test_what_is_free_is_not_told_where_it_does_not_matter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, free: int
+) -> None:
+    monkeypatch.setattr(
+        "glnet.raster.writing.output.shutil.disk_usage", lambda _: SimpleNamespace(free=free)
+    )
+
+    error = output.write_error(tmp_path / "a.tif", os.strerror(number))
+
+    assert str(error) == f"{tmp_path / 'a.tif'} could not be written whole: {os.strerror(number)}"
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
+def test_want_of_room_is_told_with_what_is_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    folder, reason = tmp_path / "a.unfinished", os.strerror(number)
+    for free, expected in (
+        (7, f"disk full while writing {folder}: 7 bytes free; make room there"),
+        (1 << 40, f"{folder} could not be written whole: {reason}; {1 << 40} bytes free there"),
+    ):
+        found = SimpleNamespace(free=free)
+        monkeypatch.setattr(
+            "glnet.raster.writing.output.shutil.disk_usage", lambda _, is_=found: is_
+        )
+
+        assert str(output.write_error(folder, reason)) == expected
+        assert str(output.folder_error(folder, OSError(number, reason))) == expected
+
+
+def test_a_folder_that_cannot_be_made_is_told_with_what_is_wrong(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    for folder, expected in (
+        (tmp_path / "gone" / "a", f"the folder {tmp_path / 'gone'} does not exist; create it"),
+        (file / "a", f"{file} is no folder, so there can be none in it; name a folder"),
+        (file, f"{file} is no folder, but one is needed there; move it away"),
+    ):
+        with pytest.raises(OSError) as raised:  # noqa: PT011 - what it says is the system's
+            folder.mkdir(exist_ok=True)
+
+        assert str(output.folder_error(folder, raised.value)).startswith(expected)
+    # As /proc says it.
+    error = output.folder_error(tmp_path / "a", OSError(errno.ENOENT, "No such file"))
+    assert str(error) == f"no folder can be made in {tmp_path} (No such file); choose another place"
 
 
 def test_a_file_that_holds_something_else_is_refused(

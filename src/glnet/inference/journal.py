@@ -26,7 +26,7 @@ from glnet.inference.own_files import own_files, remove_with_folder, require_own
 from glnet.inference.score_files import Scores
 from glnet.inference.scratch_note import note_scratch, noted_scratch, scratch_folder
 from glnet.inference.unit_notes import UnitNotes, list_of, mapping_of
-from glnet.raster.writing.output import partial_file, write_error
+from glnet.raster.writing.output import folder_error, partial_file, write_error
 
 ENDING = ".unfinished"
 JOURNAL, LOCK = "journal.json", "lock"
@@ -68,8 +68,8 @@ class Journal:
         """
         if not self.has_notes:
             require_own(self.folder)
+        _make(self.folder)
         try:
-            self.folder.mkdir(exist_ok=True)
             self._lock.acquire()
         except Timeout as error:
             raise OutputError(
@@ -104,10 +104,12 @@ class Journal:
             for file in own_files(self.folder):
                 if file.name != LOCK:
                     file.unlink()
-            self.scores_folder.mkdir(exist_ok=True)
+            _make(self.scores_folder)
             for file in self.scores_folder.glob("*scores-*.bin"):
                 file.unlink()
             note_scratch(self.folder, self._scratch)
+        except OutputError:
+            raise
         except OSError as error:
             raise write_error(self.scores_folder, error.strerror or str(error)) from error
 
@@ -253,6 +255,18 @@ class Journal:
 def unfinished_beside(output: Path) -> Path:
     """Where the notes of a run that makes this result are."""
     return output.with_name(output.name + ENDING)
+
+
+def _make(folder: Path) -> None:
+    """Make a folder, unless it is there.
+
+    Raises:
+        OutputError: If it cannot be made.
+    """
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise folder_error(folder, error) from error
 
 
 def _name_of_sums(of: object) -> str | None:

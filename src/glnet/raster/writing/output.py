@@ -1,5 +1,6 @@
 """Results that appear whole or not at all: written beside their place, checked, then renamed."""
 
+import errno
 import glob
 import hashlib
 import os
@@ -15,7 +16,12 @@ SIDECARS = (".aux.xml", ".ovr", ".msk")
 """What GDAL and its friends keep beside a picture; of an older picture, once it is replaced."""
 
 FULL_DISK_BYTES = 1 << 24
-"""Where a write fails and less than this is free, the disk was full."""
+"""Where less than this is free, the disk was full, unless a write failed for `OTHER_REASONS`."""
+
+OF_FULL_DISKS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+OTHER_REASONS = {os.strerror(of) for of in errno.errorcode if of not in OF_FULL_DISKS}
+"""With these, how much is free does not matter: some file systems, such as /proc, have no room."""
 
 
 def check_destination(path: Path, suffixes: Sequence[str], overwrite: bool) -> None:
@@ -96,14 +102,40 @@ def sidecar_of(path: Path, ending: str) -> Path:
 
 
 def write_error(path: Path, reason: str) -> OutputError:
-    """What to raise when writing has failed."""
-    try:
-        free = shutil.disk_usage(path.parent).free
-    except OSError:  # The folder has gone.
+    """What to raise when writing has failed; ``reason`` as the system says it, or GDAL."""
+    free = None if reason in OTHER_REASONS else _free_beside(path)
+    if free is None:
         return OutputError(f"{path} could not be written whole: {reason}")
     if free < FULL_DISK_BYTES:
         return OutputError(f"disk full while writing {path}: {free} bytes free; make room there")
     return OutputError(f"{path} could not be written whole: {reason}; {free} bytes free there")
+
+
+def folder_error(folder: Path, error: OSError) -> OutputError:
+    """What to raise when a folder cannot be made."""
+    parent, said = folder.parent, error.strerror or str(error)
+    match error.errno:
+        case errno.ENOENT if not parent.exists():
+            return OutputError(f"the folder {parent} does not exist; create it, or name another")
+        case errno.ENOTDIR:
+            return OutputError(f"{parent} is no folder, so there can be none in it; name a folder")
+        case errno.EEXIST:
+            return OutputError(
+                f"{folder} is no folder, but one is needed there; move it away, or choose another "
+                "output"
+            )
+        case number if number in OF_FULL_DISKS:
+            return write_error(folder, said)
+        case _:
+            return OutputError(f"no folder can be made in {parent} ({said}); choose another place")
+
+
+def _free_beside(path: Path) -> int | None:
+    """The bytes that are free where a file is to lie; None if its folder has gone."""
+    try:
+        return shutil.disk_usage(path.parent).free
+    except OSError:
+        return None
 
 
 def _beginning(path: Path) -> str:
