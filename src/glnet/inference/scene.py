@@ -132,7 +132,10 @@ def segment_scene(  # noqa: PLR0913 - what, where to, by whom and how; who looks
 
 
 def is_finished(job: Job) -> bool:
-    """Whether the results of an image are there, and nothing of it is left to resume."""
+    """Whether the results of an image are there, and nothing of it is left to resume.
+
+    Who made them cannot be seen of them, so it does not matter.
+    """
     try:
         is_whole = all(of.is_file() for of in job.results)
         return is_whole and not unfinished_beside(job.output).exists()

@@ -156,7 +156,7 @@ def segment_files(  # noqa: PLR0913 - as `segment_file`
         settings: How the prediction runs; its device may be ``auto``.
         extras: What is wanted beside the label maps.
         rules: What may happen to files that are there already; with ``resume``, images whose
-            results are all there are passed over.
+            results are all there are passed over, whichever model made them.
         source: How images are opened.
         watcher: Told how it goes.
         executor: Who runs the network, such as `glnet.on_ray` gives; this process by default.
