@@ -466,6 +466,34 @@ def test_a_run_that_begins_anew_leaves_no_scores_of_the_one_before(
     assert (elsewhere / "scores-local.bin").exists()
 
 
+def test_a_run_that_has_no_place_for_scores_forgets_nothing(image: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "scratch"
+    elsewhere.mkdir()
+    output = tmp_path / "b.tif"
+    _stopped(image, output, Settings(patch_batch=2, scratch=elsewhere))
+    nowhere = Settings(patch_batch=2, scratch=tmp_path / "gone")
+
+    with pytest.raises(OutputError, match="does not exist"):
+        _run(image, output, tiny_model(), nowhere, rules=Rules(overwrite=True))
+
+    _run(image, output, tiny_model(), ROOMY, rules=RESUMED)
+    assert output.is_file()
+
+
+def test_a_run_may_begin_anew_with_its_scores_in_the_same_folder(
+    image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "scratch").mkdir()
+    monkeypatch.chdir(tmp_path)
+    how = Settings(patch_batch=2, scratch=Path("scratch"))
+    _stopped(image, tmp_path / "b.tif", how)
+
+    _run(image, tmp_path / "b.tif", tiny_model(), how, rules=Rules(overwrite=True))
+
+    assert (tmp_path / "b.tif").is_file()
+    assert list((tmp_path / "scratch").iterdir()) == []
+
+
 def test_scores_of_a_run_that_noted_nothing_else_are_removed(image: Path, tmp_path: Path) -> None:
     elsewhere = tmp_path / "scratch"
     elsewhere.mkdir()

@@ -98,15 +98,14 @@ class Journal:
         require_own(self.folder)
         self._units = []
         try:
+            _make(self.scores_folder)  # First: where there is no place, nothing is forgotten.
             earlier = noted_scratch(self.folder, None)
             if earlier is not None:
                 remove_with_folder(scratch_folder(earlier, self._output))
-            for file in own_files(self.folder):
+                _make(self.scores_folder)  # It may be the same one.
+            for file in {*own_files(self.folder), *own_files(self.scores_folder)}:
                 if file.name != LOCK:
                     file.unlink()
-            _make(self.scores_folder)
-            for file in self.scores_folder.glob("*scores-*.bin"):
-                file.unlink()
             note_scratch(self.folder, self._scratch)
         except OutputError:
             raise
