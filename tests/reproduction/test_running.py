@@ -114,6 +114,14 @@ def test_an_interrupted_training_is_gone_on_with(
     assert [(of.stage, of.epoch) for of in history] == [("local", 1), ("local", 2)]
 
 
+def test_a_training_that_has_ended_keeps_its_model_alone(runs: Runs) -> None:
+    runs.result(METHODS["global_only"])
+
+    place = runs.place(METHODS["global_only"], 0)
+    assert (place / "model").is_dir()
+    assert not (place / "checkpoints").exists()
+
+
 def test_a_stop_before_the_evaluation_trains_nothing_again(
     runs: Runs, request_of: Request, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -106,7 +106,9 @@ def save_model(model: Model, folder: str | Path, *, overwrite: bool = False) -> 
     """
     folder = Path(folder)
     if folder.exists() and not overwrite:
-        raise OutputError(f"{folder} exists; choose another name or allow overwriting")
+        raise OutputError(
+            f"{folder} exists; allow overwriting (--overwrite) or choose another name"
+        )
     if folder.exists() and not (folder / CONFIG_FILE).exists():
         raise OutputError(f"{folder} exists and is no model folder; it is left as it is")
     try:

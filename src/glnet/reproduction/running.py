@@ -1,5 +1,6 @@
 """Training and measuring methods, each once; what has been done is kept, and gone on with."""
 
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -28,7 +29,7 @@ from glnet.reproduction.paper import PATCH_SIZE
 from glnet.reproduction.request import LeftOutError, Request, Result
 from glnet.training.config import TrainingConfig
 from glnet.training.config_file import read_config
-from glnet.training.run import Watchers, train
+from glnet.training.run import CHECKPOINTS, Watchers, train
 
 RUNS = "runs"
 PUBLISHED = ("global_only", "deep", "bidirectional")
@@ -227,6 +228,8 @@ class Runs:
         resume = (folder / "config.yaml").is_file()
         self.begin()
         train(config, self.watchers, resume=resume, dataset=self.dataset)
+        # Several times as large as the model, and nobody goes on from them: `model` is there now.
+        shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
         return model
 
     def _converted(self, method: Method, folder: Path) -> Path:

@@ -53,6 +53,9 @@ from glnet.training.starting import as_trained, take_weights
 from glnet.training.stopping import Terminable
 from glnet.training.trouble import explained
 
+CHECKPOINTS = "checkpoints"
+"""The folder of what a training keeps, so that it can go on after a stop."""
+
 Note = Callable[[str], None]
 """Told what a user should know beside the progress, a line at a time."""
 
@@ -234,7 +237,7 @@ def _folder(config: TrainingConfig, *, resume: bool) -> Path:
 def _fit(
     stage: Stage, setup: Setup, watchers: Watchers, diary: Diary, processes: Processes
 ) -> None:
-    config, checkpoints = setup.config, Path(setup.config.output) / "checkpoints" / stage.name
+    config, checkpoints = setup.config, Path(setup.config.output) / CHECKPOINTS / stage.name
     module = StageModule(stage.step, stage.config, config.run, stage.feeds)
     last = checkpoints / LAST
     callbacks: list[Callback] = [

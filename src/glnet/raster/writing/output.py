@@ -160,7 +160,9 @@ def _check_place(path: Path) -> None:
 
 def _require_free(path: Path, overwrite: bool) -> None:
     if not overwrite and path.exists():
-        raise OutputError(f"{path} exists already; allow overwriting or choose another name")
+        raise OutputError(
+            f"{path} exists already; allow overwriting (--overwrite) or choose another name"
+        )
 
 
 def _flush_to_disk(path: Path) -> None:
