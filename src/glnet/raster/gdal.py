@@ -119,7 +119,8 @@ def open_dataset(path: str | Path, overview_level: int | None = None) -> Dataset
     except GDAL_ERRORS as error:
         said = reason(error)
         if UNKNOWN in said:
-            said += " (those that only name other files or servers, such as VRT, are not opened)"
+            said = f"{said.rstrip('.')}; those that only name other files or servers, such as VRT, "
+            said += "are not opened"
         raise RasterError(f"{path} cannot be opened as a picture: {said}") from error
     _forget_complaints(dataset)
     return dataset
