@@ -322,7 +322,7 @@ def test_boxes_that_lie_nowhere_are_refused_before_the_image_is_read(
     image = _placed(tmp_path, 'LOCAL_CS["site",UNIT["metre",1]]')
     monkeypatch.setattr(Predictor, "coarse", lambda *_: pytest.fail("the image was read"))
 
-    with pytest.raises(OutputError, match=r"longitude and latitude.*leave them out"):
+    with pytest.raises(OutputError, match=r"longitude and latitude.*and no boxes"):
         segment_file(image, tmp_path / "b.tif", _model(), ROOMY, extras=Extras(boxes=True))
 
     assert [of.name for of in tmp_path.iterdir()] == ["a.tif"]

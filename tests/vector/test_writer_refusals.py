@@ -181,7 +181,7 @@ def test_a_place_without_longitude_is_refused_before_the_work(tmp_path: Path) ->
         Georeference.north_up(32633, 0, 0, 1).transform,
     )
 
-    with pytest.raises(OutputError, match=r"longitude and latitude.*; write a \.gpkg"):
+    with pytest.raises(OutputError, match=r"longitude and latitude.*; write polygons as \.gpkg"):
         PolygonWriter(tmp_path / "a.geojson", SIZE, local)
 
 
@@ -200,7 +200,7 @@ def test_a_point_without_longitude_is_refused(
             lambda *_: ([0.0] if len(_[2]) == 1 else [nowhere] * len(_[2]),) * 2,
         )
 
-    with pytest.raises(OutputError, match=r"longitude and latitude.*; write a \.gpkg"):
+    with pytest.raises(OutputError, match=r"longitude and latitude.*; write polygons as \.gpkg"):
         write_all(tmp_path / "a.geojson", np.zeros((20, 20), np.uint8), georeference=place)
 
     assert list(tmp_path.iterdir()) == []

@@ -160,7 +160,7 @@ def test_a_flood_of_requests_is_answered_by_so_many_threads(
     with served(gallery_of(write_photo(tmp_path / "a.jpg"))) as client:
         refused, answered = flooded(client, WORKERS + MOST_WAITING + 50, gate)
 
-    assert most == WORKERS
+    assert most == WORKERS - 1  # One is left to other images.
     assert refused == [503] * 50
     assert answered == [200] * (WORKERS + MOST_WAITING)
 
