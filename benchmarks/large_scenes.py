@@ -191,8 +191,8 @@ def _report(lines: list[list[str]], ceiling: float, options: argparse.Namespace)
     ]
     about = f"""{trained} drawn scenes of {options.side}x{options.side} px (period {PERIOD}, a share
         of {WOVEN:g} woven, the first of seed {options.drawn_from}) to train on, {scored} others
-        scored at full resolution; configs/synthetic/large.yaml. ICNet sees the whole scene
-        shrunk by {SHRUNK}. Memory and multiply-adds: estimated for a scene on a GPU, batch 1."""
+        scored at full resolution; configs/synthetic/large.yaml. Memory and multiply-adds:
+        estimated for a scene on a GPU, batch 1."""
     bound = f"""Who knows all of these {scored} scenes but their textures can expect
         **{ceiling:.1f}**: of meadow and orchard, and of the lakes in woven country, half is then
         said wrongly, whatever the network and its training. That holds for all whose scenes are
