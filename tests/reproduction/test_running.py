@@ -21,7 +21,7 @@ from glnet.model.checkpoint import new_model, save_model
 from glnet.model.config import CoarseToFine
 from glnet.reproduction import drawing, running
 from glnet.reproduction.comparisons import COMPARISONS, Comparison
-from glnet.reproduction.drawing import panels
+from glnet.reproduction.drawing import FIRST_SEED, panels
 from glnet.reproduction.effort import QUICK, Effort
 from glnet.reproduction.methods import METHODS, Method
 from glnet.reproduction.request import LeftOutError, Request, Result
@@ -318,6 +318,24 @@ def test_panels_show_the_images_on_which_methods_differ(runs: Runs, tmp_path: Pa
     page = (tmp_path / "fig3" / "figure.md").read_text()
     assert all(f"({path.name})" in page for path in pictures)
     assert QUICK_WORDS[1:] in page
+
+
+def test_panels_of_several_seeds_show_the_first_where_it_is_there(
+    runs: Runs, request_of: Request, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = ("global_only", "local_only")
+    for key in keys:
+        runs.result(METHODS[key])
+    again = Runs(runs.folder, replace(request_of, seeds=2), QUICK)
+    monkeypatch.setattr(again, "result", lambda method, *_: runs.result(method))
+
+    both = panels(again, tmp_path / "both", keys, 3)
+    monkeypatch.setattr(again, "place", lambda *_: tmp_path / "nowhere")
+    none = panels(again, tmp_path / "none", keys, 3)
+
+    assert any(path.suffix == ".png" for path in both.files)
+    assert not any(path.suffix == ".png" for path in none.files)
+    assert FIRST_SEED in (tmp_path / "both" / "figure.md").read_text()
 
 
 @pytest.fixture

@@ -45,6 +45,8 @@ FIGURE = "figure"
 PANELS = 2
 """Images that Figures 3 and 7 show."""
 
+FIRST_SEED = "The pictures show the networks of the first seed; numbers are means over all seeds."
+
 
 class Drawn(NamedTuple):
     """What came of a figure.
@@ -164,9 +166,12 @@ def charted(
 
 
 def panels(runs: Runs, folder: Path, keys: Sequence[str], number: int) -> Drawn:
-    """Figure 3 or 7: images on which the methods' scores differ most, each with two zoom-ins."""
+    """Figure 3 or 7: images on which the methods' scores differ most, each with two zoom-ins.
+
+    Of several seeds, pictures show the first one.
+    """
     found = scored_all(runs, [(METHODS[key], None) for key in keys])
-    usable = [of for of in found if of.results]
+    usable = [of for of in found if of.results and _has_first_seed(runs, of)]
     title = f"Figure {number}: {Path(runs.dataset.name).name}"
     runs.begin()
     with whole_folder(folder.absolute(), (f"{FIGURE}.md",), overwrite=True) as partial_folder:
@@ -176,9 +181,15 @@ def panels(runs: Runs, folder: Path, keys: Sequence[str], number: int) -> Drawn:
             names.append(f"{sample.stem}.png")
             write_picture(partial_folder / names[-1], _panel(runs, sample, usable, number))
         papers = [paper_table(2).find(key) for key in keys]
-        table = figure_table(runs, title, found, papers, _papers_note(2))
+        notes = (*_papers_note(2), *([FIRST_SEED] if runs.request.seeds > 1 else []))
+        table = figure_table(runs, title, found, papers, notes)
         names += write_page(partial_folder, FIGURE, table, names)
     return drawn([folder / name for name in names], found, table)
+
+
+def _has_first_seed(runs: Runs, found: Scored) -> bool:
+    """Whether its picture can be drawn; where one seed failed, others may have a score."""
+    return runs.request.seeds == 1 or (runs.place(found.method, 0) / "model").is_dir()
 
 
 class _PredictedMap:
