@@ -98,7 +98,7 @@ def test_a_network_refuses_steps_whose_branch_it_lacks() -> None:
     grid = patch_grid(Size(64, 64), Size(64, 64), 0, GridRule.EXACT)
     exchange, pixels = Exchange(grid, "exact"), torch.zeros(1, 3, 64, 64)
 
-    with pytest.raises(ValueError, match="no local branch"):
+    with pytest.raises(ValueError, match="has its local branch"):
         tiny_model("global only").network.see_patches(pixels, None, exchange, [(0, 0)])
     with pytest.raises(ValueError, match="no refined branch"):
         tiny_model("deep").network.see_again(pixels, None)  # type: ignore[arg-type]

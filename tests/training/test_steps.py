@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from glnet.data import Sample
 from glnet.geometry import PatchGrid
 from glnet.inference.streaming import Answer
-from glnet.model.branch import BranchOutput
+from glnet.model.branch import Branch, BranchOutput
 from glnet.model.glnet import GLNet
 from glnet.training.config import LossConfig, RunConfig
 from glnet.training.portions import Portion
@@ -190,12 +191,15 @@ def test_a_refined_step_runs_patches_without_a_graph_and_twice_only_if_it_must(
     portions = portions_of("refined", Source(model, samples), chosen("refined", 3, micro_batch))
     context, local = _watch(model.network.context), _watch(model.network.local)
     refined = _watch(model.network.refined)
+    assert model.network.local is not None
+    with patch.object(Branch, "offered", autospec=True, side_effect=Branch.offered) as offered:
+        see_all(module.step, portions, PlainBackward())
 
-    see_all(module.step, portions, PlainBackward())
-
-    merging = sum(of.task.purpose == "merge" for of in portions)
+    merging = [of.task for of in portions if of.task.purpose == "merge"]
+    kept = sum(of.keeps and bool(set(of.look.learn) & set(of.places)) for of in merging)
     assert context == [False] * 2
-    assert local == [False] * (merging + again * 2)
+    assert local == [False] * (kept + again * 2), "the fused map where it is wanted, only"
+    assert offered.call_count == len(merging) - kept > 0
     assert refined == [True] * 2
 
 

@@ -82,6 +82,11 @@ class Branch(AnyBranch):
         """Have torch.compile make code for the backbone."""
         self.backbone.network = compiling.of(self.backbone.network)
 
+    def offered(self, pixels: Tensor, listen: Listen | None = None) -> BranchFeatures:
+        """`forward`'s features alone: without the fused map, which costs more than they do."""
+        own = self.backbone(pixels)
+        return self.fpn.layers(own, None if listen is None else listen(own))
+
     def forward(self, pixels: Tensor, listen: Listen | None = None) -> BranchOutput:
         """Run the branch on normalised pixels (N, bands, H, W)."""
         own = self.backbone(pixels)

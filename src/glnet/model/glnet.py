@@ -10,7 +10,7 @@ from typing import TypeVar, cast
 
 from torch import Tensor, nn
 
-from glnet.model.branch import AnyBranch, Branch, BranchOutput
+from glnet.model.branch import AnyBranch, Branch, BranchOutput, Listen
 from glnet.model.exchange import Exchange, PatchIndex
 from glnet.model.features import BranchFeatures, HeardFeatures
 from glnet.model.sharing import HearingConv2d
@@ -67,12 +67,30 @@ class GLNet(nn.Module):
             ValueError: If the network has no local branch, or the branch would hear a context
                 branch that was not run.
         """
-        if self.local is None:
-            raise ValueError("this network has no local branch")
-        listens = context is not None and bool(self.local.listens_to)
-        listen = exchange.listener(context, patches) if context is not None and listens else None
-        output: BranchOutput = self.local(pixels, listen)
+        local = required(self.local, "local branch")
+        output: BranchOutput = local(pixels, self._listen(context, exchange, patches))
         return output
+
+    def offer_patches(
+        self,
+        pixels: Tensor,
+        context: BranchFeatures | None,
+        exchange: Exchange,
+        patches: Sequence[PatchIndex],
+    ) -> BranchFeatures:
+        """`see_patches`' features alone, which is what is merged; the rest costs more than they do.
+
+        Raises:
+            ValueError: As `see_patches`.
+        """
+        local = required(self.local, "local branch")
+        return local.offered(pixels, self._listen(context, exchange, patches))
+
+    def _listen(
+        self, context: BranchFeatures | None, exchange: Exchange, patches: Sequence[PatchIndex]
+    ) -> Listen | None:
+        listens = self.local is not None and bool(self.local.listens_to)
+        return exchange.listener(context, patches) if context is not None and listens else None
 
     def see_again(self, thumbnail: Tensor, merged: HeardFeatures) -> BranchOutput:
         """Run the refined branch on the thumbnail, hearing what the patches showed.

@@ -1,13 +1,14 @@
 """The third stage: the global branch that hears all patches learns, with the aggregation."""
 
-from collections.abc import Sequence
-from typing import NamedTuple, cast
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
 
 from glnet.model.branch import BranchOutput
 from glnet.model.exchange import Exchange, PatchIndex
+from glnet.model.features import BranchFeatures
 from glnet.model.glnet import GLNet, required
 from glnet.model.merging import Merger
 from glnet.model.resampling import Sampling
@@ -22,6 +23,11 @@ from glnet.training.steps.step import (
     opened,
     see_context,
 )
+
+T = TypeVar("T")
+
+_SeePatches = Callable[[Tensor, BranchFeatures, Exchange, Sequence[PatchIndex]], T]
+"""`GLNet.see_patches`, or `GLNet.offer_patches`."""
 
 
 class RefinedStep:
@@ -74,13 +80,16 @@ class RefinedStep:
         return _Merging(exchange, context, merger, opening, {})
 
     def _merge(self, portion: Portion, image: "_Merging") -> None:
-        output, task = self._see_patches(portion, image), portion.task
+        task = portion.task
+        kept = set(task.look.learn).intersection(task.places) if task.keeps else set()
+        if not kept:
+            image.merger.add(self._run(self.network.offer_patches, portion, image), task.places)
+            return
+        output = self._run(self.network.see_patches, portion, image)
         image.merger.add(output.features, task.places)
-        if task.keeps:
-            learn = set(task.look.learn)
-            fused = zip(task.places, output.fused, strict=True)
-            # Copied: a part of the batch's map would hold all of it.
-            image.fused.update((place, of.clone()) for place, of in fused if place in learn)
+        fused = zip(task.places, output.fused, strict=True)
+        # Copied: a part of the batch's map would hold all of it.
+        image.fused.update((place, of.clone()) for place, of in fused if place in kept)
 
     def _refine(self, image: "_Merging") -> "_Merged":
         thumbnail = image.thumbnail.pixels[None]
@@ -107,16 +116,13 @@ class RefinedStep:
         """The fused maps of a portion's patches: those kept, or run again."""
         if portion.pixels is None:
             return torch.stack([image.fused[place] for place in portion.task.places])
-        return self._see_patches(portion, image).fused
+        return self._run(self.network.see_patches, portion, image).fused
 
-    def _see_patches(self, portion: Portion, image: "_Merging") -> BranchOutput:
+    def _run(self, see: _SeePatches[T], portion: Portion, image: "_Merging") -> T:
+        """Run the frozen local branch on a portion's patches."""
+        pixels = required(portion.pixels, "pixels")
         with torch.no_grad():
-            return self.network.see_patches(
-                required(portion.pixels, "pixels"),
-                image.context.features,
-                image.exchange,
-                portion.task.places,
-            )
+            return see(pixels, image.context.features, image.exchange, portion.task.places)
 
     def _global_loss(self, merged: "_Merged", image: "_Merging") -> Tensor:
         logits, labels = merged.refined.logits, image.thumbnail.labels[None]
