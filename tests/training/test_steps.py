@@ -1,5 +1,7 @@
 """What the stages' steps answer, lose and teach."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,8 @@ from torch import Tensor, nn
 from glnet.data import Sample
 from glnet.geometry import PatchGrid
 from glnet.inference.streaming import Answer
-from glnet.model.branch import Branch, BranchOutput
+from glnet.model.branch import BranchOutput
+from glnet.model.features import BranchFeatures
 from glnet.model.glnet import GLNet
 from glnet.training.config import LossConfig, RunConfig
 from glnet.training.portions import Portion
@@ -189,18 +192,32 @@ def test_a_refined_step_runs_patches_without_a_graph_and_twice_only_if_it_must(
     module = module_for("refined", model)
     module.hold()
     portions = portions_of("refined", Source(model, samples), chosen("refined", 3, micro_batch))
-    context, local = _watch(model.network.context), _watch(model.network.local)
-    refined = _watch(model.network.refined)
-    assert model.network.local is not None
-    with patch.object(Branch, "offered", autospec=True, side_effect=Branch.offered) as offered:
+    context, refined = _watch(model.network.context), _watch(model.network.refined)
+    with _counted("offer_patches") as offered, _counted("see_patches") as seen:
         see_all(module.step, portions, PlainBackward())
 
     merging = [of.task for of in portions if of.task.purpose == "merge"]
     kept = sum(of.keeps and bool(set(of.look.learn) & set(of.places)) for of in merging)
     assert context == [False] * 2
-    assert local == [False] * (kept + again * 2), "the fused map where it is wanted, only"
-    assert offered.call_count == len(merging) - kept > 0
+    assert offered == [False] * (len(merging) - kept)
+    assert seen == [False] * (kept + again * 2), "the fused map where it is wanted, only"
+    assert len(offered) > len(seen) > 0
     assert refined == [True] * 2
+
+
+@contextmanager
+def _counted(name: str) -> Iterator[list[bool]]:
+    """Whether each run of a method of `GLNet` made a graph, in a list that grows."""
+    method, seen = getattr(GLNet, name), list[bool]()
+
+    def noting(*given: Any) -> BranchFeatures | BranchOutput:
+        output: BranchFeatures | BranchOutput = method(*given)
+        features = output.features if isinstance(output, BranchOutput) else output
+        seen.append(features.smooth[0].requires_grad)
+        return output
+
+    with patch.object(GLNet, name, noting):
+        yield seen
 
 
 def test_without_its_weight_there_is_no_regularisation() -> None:

@@ -26,7 +26,7 @@ from glnet.training.steps.step import (
 
 T = TypeVar("T")
 
-_SeePatches = Callable[[Tensor, BranchFeatures, Exchange, Sequence[PatchIndex]], T]
+_SeePatches = Callable[[GLNet, Tensor, BranchFeatures, Exchange, Sequence[PatchIndex]], T]
 """`GLNet.see_patches`, or `GLNet.offer_patches`."""
 
 
@@ -52,6 +52,8 @@ class RefinedStep:
         self._refined = required(network.refined, "refined branch")
         self._aggregation = required(network.aggregation, "aggregation layer")
         required(network.context, "context branch")
+        self._local = required(network.local, "local branch")
+        self._frozen: GLNet | None = None
         self._sampling = sampling
         self._objective = objective
         self._merging: _Merging | None = None
@@ -83,9 +85,9 @@ class RefinedStep:
         task = portion.task
         kept = set(task.look.learn).intersection(task.places) if task.keeps else set()
         if not kept:
-            image.merger.add(self._run(self.network.offer_patches, portion, image), task.places)
+            image.merger.add(self._run(GLNet.offer_patches, portion, image), task.places)
             return
-        output = self._run(self.network.see_patches, portion, image)
+        output = self._run(GLNet.see_patches, portion, image)
         image.merger.add(output.features, task.places)
         fused = zip(task.places, output.fused, strict=True)
         # Copied: a part of the batch's map would hold all of it.
@@ -116,13 +118,17 @@ class RefinedStep:
         """The fused maps of a portion's patches: those kept, or run again."""
         if portion.pixels is None:
             return torch.stack([image.fused[place] for place in portion.task.places])
-        return self._run(self.network.see_patches, portion, image).fused
+        return self._run(GLNet.see_patches, portion, image).fused
 
     def _run(self, see: _SeePatches[T], portion: Portion, image: "_Merging") -> T:
         """Run the frozen local branch on a portion's patches."""
         pixels = required(portion.pixels, "pixels")
+        if self._frozen is None:  # not before: weights are loaded and moved until the first step
+            local = self._local.folded(pixels.shape[1])
+            self._frozen = GLNet(self.network.context, local, None, None)
         with torch.no_grad():
-            return see(pixels, image.context.features, image.exchange, portion.task.places)
+            features, exchange = image.context.features, image.exchange
+            return see(self._frozen, pixels, features, exchange, portion.task.places)
 
     def _global_loss(self, merged: "_Merged", image: "_Merging") -> Tensor:
         logits, labels = merged.refined.logits, image.thumbnail.labels[None]
