@@ -12,8 +12,9 @@ from affine import Affine
 from glnet.errors import ConfigurationError, RasterError
 from glnet.geometry import Size, Window
 from glnet.inference.source import Opened, Source, opened
+from glnet.raster import LabelWriter, open_slide
 from tests.raster.raster_files import noise, write_tiff
-from tests.raster.slide_files import TILE, write_ome
+from tests.raster.slide_files import MPP, TILE, drawn, write_ome, write_svs
 
 
 @contextmanager
@@ -68,6 +69,30 @@ def test_a_map_is_not_read_as_a_slide(tmp_path: Path, source: Source) -> None:
         pass
     with _open(tmp_path / "b.tif", Source(level=0)) as found:
         assert found.raster.size == Size(128, 128)
+
+
+@pytest.mark.parametrize("name", ["labels.tif", "cog.tif"])
+@pytest.mark.parametrize("source", [Source(tissue=True), Source(mpp=3 * MPP, on_error="nodata")])
+def test_labels_of_a_slide_know_how_large_their_pixels_are(
+    tmp_path: Path, name: str, source: Source
+) -> None:
+    write_svs(tmp_path / "a.svs", drawn())
+    wanted = source.mpp or MPP
+
+    with _open(tmp_path / "a.svs", source) as found:
+        place, size = found.raster.georeference, found.raster.size
+    path = tmp_path / name
+    with LabelWriter(path, size, georeference=place, cog=name == "cog.tif") as writer:
+        writer.write(np.zeros((size.height, size.width), np.uint8))
+
+    assert place.mpp == pytest.approx(wanted)
+    with open_slide(path) as slide:
+        assert slide.mpp == pytest.approx(wanted), "as OpenSlide reads it"
+    with tifffile.TiffFile(path) as file:
+        tags = file.pages[0].aspage().tags
+        assert tags["ResolutionUnit"].value == tifffile.RESUNIT.CENTIMETER
+        pixels, unit = tags["XResolution"].value
+        assert pixels / unit == pytest.approx(1e4 / wanted)
 
 
 def test_what_is_no_picture_is_told_by_who_opens_slides(tmp_path: Path) -> None:

@@ -201,3 +201,13 @@ def test_it_is_said_on_what_areas_are_measured(epsg: int, basis: AreaBasis) -> N
     place = Georeference(CRS.from_epsg(epsg), Affine(1, 0, 5, 0, -1, 5))
 
     assert PixelAreas(place, Size(3, 3)).basis is basis
+
+
+def test_pixels_of_a_slide_are_as_large_as_it_says() -> None:
+    slide = PixelAreas(Georeference(mpp=0.25), SMALL)
+
+    areas = slide.row_areas(1, 3)
+
+    assert slide.basis is AreaBasis.SLIDE
+    assert areas is not None
+    assert list(areas * 1e12) == pytest.approx([0.0625] * 2)

@@ -41,7 +41,7 @@ def test_windows_of_every_level_are_its_pixels(tmp_path: Path, level: int) -> No
         raster: Raster = slide
 
         assert (raster.bands, raster.dtype.name, raster.nodata) == (3, "uint8", None)
-        assert raster.georeference == Georeference()
+        assert raster.georeference == Georeference(mpp=MPP * 4**level)
         assert raster.name == str(tmp_path / "a.svs")
         assert raster.size == Size(*levels[level].shape[:2])
         for window in WINDOWS:

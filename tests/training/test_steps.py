@@ -201,7 +201,8 @@ def test_a_refined_step_runs_patches_without_a_graph_and_twice_only_if_it_must(
     assert context == [False] * 2
     assert offered == [False] * (len(merging) - kept)
     assert seen == [False] * (kept + again * 2), "the fused map where it is wanted, only"
-    assert offered and seen
+    assert offered
+    assert seen
     assert refined == [True] * 2
 
 

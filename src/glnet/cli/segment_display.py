@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from glnet.cli.console import WIDTH, ProgressDisplay, complain, in_binary_units, say
+from glnet.raster import AreaBasis
 from glnet.wording import listed
 
 if TYPE_CHECKING:
     from glnet.inference.report import SegmentBatch, SegmentFailure, SegmentReport
 
 SQUARE_METRES_PER_SQUARE_KILOMETRE = 10**6
+SQUARE_MILLIMETRES_PER_SQUARE_METRE = 10**6
 
 
 class SegmentDisplay:
@@ -91,8 +93,9 @@ def context_line(report: "SegmentReport") -> str:
 
 def class_lines(report: "SegmentReport") -> list[str]:
     """How much of every class there is, a line each, aligned."""
+    basis = report.area_basis
     rows = [
-        (of.name, f"{of.share:.1%}", f"{of.pixels:,} px", _area(of.square_metres))
+        (of.name, f"{of.share:.1%}", f"{of.pixels:,} px", _area(of.square_metres, basis))
         for of in report.classes
     ]
     if report.nodata_pixels:
@@ -105,11 +108,13 @@ def class_lines(report: "SegmentReport") -> list[str]:
     ]
 
 
-def _area(square_metres: float | None) -> str:
+def _area(square_metres: float | None, basis: str | None) -> str:
     if square_metres is None:
         return ""
     if square_metres >= SQUARE_METRES_PER_SQUARE_KILOMETRE:
         return f"{square_metres / SQUARE_METRES_PER_SQUARE_KILOMETRE:,.2f} km2"
+    if basis == AreaBasis.SLIDE:
+        return f"{square_metres * SQUARE_MILLIMETRES_PER_SQUARE_METRE:,.3f} mm2"
     return f"{square_metres:,.0f} m2"
 
 

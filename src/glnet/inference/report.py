@@ -38,7 +38,7 @@ class SegmentReport:
             mean, rounded up.
         classes: How much of every class there is.
         nodata_pixels: How many pixels are no measurements.
-        area_basis: On what square metres are measured; None where the image is not georeferenced.
+        area_basis: What square metres are measured on; None where nothing tells a pixel's size.
         seconds: From opening the image to having the results in their places.
         megapixels_per_second: Of the image.
         peak_host_bytes: Most memory of this process so far; None where the system does not tell.

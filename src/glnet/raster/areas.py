@@ -21,6 +21,8 @@ Values = NDArray[np.float64]
 WEB_MERCATOR = 3857
 """The EPSG code of web maps, on whose plane an area at 60 degrees is four times too large."""
 
+METRES_PER_MICROMETRE = 1e-6
+
 ELLIPSOID_IN_WKT = re.compile(
     r'ELLIPSOID\["(?:[^"]|"")*",([^,\]]+),([^,\]]+)(?:,LENGTHUNIT\["[^"]*",([^,\]]+))?'
 )
@@ -32,6 +34,7 @@ class AreaBasis(StrEnum):
 
     ELLIPSOID = "on the ellipsoid"
     PLANE = "on the plane of the map"
+    SLIDE = "on the slide"
 
 
 class PixelAreas:
@@ -41,6 +44,7 @@ class PixelAreas:
       (north-up, south-up, sheared). Where they run across (rotated), every pixel of a row counts as
       one at the latitude of the row's middle.
     - Web Mercator: likewise, as its plane is far from true.
+    - A slide that tells the micrometres per pixel: as these say.
     - Any other projection: on its plane, the same for all pixels. UTM's is true to 0.2 % inside its
       zone; how true another's is, the projection says.
 
@@ -55,6 +59,7 @@ class PixelAreas:
     def __init__(self, georeference: Georeference, size: Size) -> None:
         self._size = size
         self._surface = _surface(georeference)
+        self._is_on_earth = georeference.transform is not None
         self._transform = georeference.transform or Affine.identity()
 
     @property
@@ -62,7 +67,9 @@ class PixelAreas:
         """On what areas are measured; None where none are known."""
         if self._surface is None:
             return None
-        return AreaBasis.PLANE if isinstance(self._surface, _Plane) else AreaBasis.ELLIPSOID
+        if isinstance(self._surface, _Plane):
+            return AreaBasis.PLANE if self._is_on_earth else AreaBasis.SLIDE
+        return AreaBasis.ELLIPSOID
 
     def row_areas(self, start: int, stop: int) -> Values | None:
         """The area of one pixel of each row in ``[start, stop)``, (rows,); None where unknown.
@@ -139,6 +146,8 @@ class _WebMercator(NamedTuple):
 
 def _surface(georeference: Georeference) -> _Plane | _Ellipsoid | _WebMercator | None:
     crs = georeference.crs
+    if georeference.mpp is not None:
+        return _Plane(georeference.mpp * METRES_PER_MICROMETRE)
     if not crs or georeference.transform is None or georeference.gcps:
         return None
     try:

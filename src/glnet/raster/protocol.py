@@ -52,6 +52,8 @@ class Georeference:
     is_point: bool = False
     """Whether pixels are samples at their middles, not means of their areas; ``transform`` is of
     corners all the same."""
+    mpp: float | None = None
+    """Micrometres per pixel of a slide, which lies nowhere on Earth."""
 
     @classmethod
     def north_up(cls, epsg: int, left: float, top: float, pixel: float) -> "Georeference":

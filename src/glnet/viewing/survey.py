@@ -26,7 +26,7 @@ class Survey:
 
     Attributes:
         pixels: Of every label, (256,).
-        square_metres: Likewise; None where the image is not georeferenced.
+        square_metres: Likewise; None where nothing tells a pixel's size.
         basis: On what they are measured.
         matrix: By true class (rows) and label (columns), (256, 256); None without a truth.
         confidence: The mean, in 0..1; None without one.

@@ -12,7 +12,7 @@ from glnet.closing import Closing
 from glnet.errors import RasterError
 from glnet.geometry import Size, Window
 from glnet.raster.block_means import masked_reduced
-from glnet.raster.protocol import Blocked, Masked, Raster, require_inside
+from glnet.raster.protocol import Blocked, Georeference, Masked, Raster, require_inside
 from glnet.raster.slides.ome import OmePyramid, is_ome
 from glnet.raster.slides.pyramids import Pyramid
 from glnet.raster.slides.scanned import ScannedPyramid
@@ -29,7 +29,7 @@ class SlideRaster(RasterView, Closing):
     """A slide at one of its levels, or at a whole part of one; made by `open_slide`.
 
     A context manager. Coarser levels serve as overviews, for thumbnails. A slide lies nowhere on
-    Earth. Not to be shared by threads or processes: each opens its own.
+    Earth, but its pixels have a size. Not to be shared by threads or processes: each opens its own.
 
     Args:
         pyramid: The open file; closed with this.
@@ -68,6 +68,11 @@ class SlideRaster(RasterView, Closing):
     def mpp(self) -> float | None:
         """Micrometres per pixel, if the slide says."""
         return None if self._pyramid.mpp is None else self._pyramid.mpp * self.downsample
+
+    @property
+    def georeference(self) -> Georeference:
+        """Nowhere on Earth: how large a pixel is, if the slide says."""
+        return Georeference(mpp=self.mpp)
 
     @property
     def level(self) -> int:

@@ -21,6 +21,8 @@ PNG_SUFFIX = ".png"
 BIGTIFF = "IF_SAFER"
 """BigTIFF from 2 * 10^9 bytes of pixels on. Overviews add a third: the rest stays below 4 GiB."""
 
+MICROMETRES_PER_CENTIMETRE = 1e4
+
 COMPRESSION = "DEFLATE"
 
 OVERVIEW_PIECE_BYTES, OVERVIEW_CACHE_BYTES = 1 << 21, 1 << 23
@@ -134,11 +136,21 @@ def create_geotiff(
         if georeference.is_point:
             # GDAL moves the corner to the pixel's middle in the file, and back when it is read.
             dataset.update_tags(**{AREA_OR_POINT: POINT})
+        dataset.update_tags(**resolution_tags(georeference))
         _describe(dataset, content)
     except BaseException:
         dataset.close()
         raise
     return dataset
+
+
+def resolution_tags(georeference: Georeference) -> dict[str, str]:
+    """What TIFF says of the size of a slide's pixels, as programs for slides read it."""
+    if georeference.mpp is None:
+        return {}
+    per_centimetre = repr(MICROMETRES_PER_CENTIMETRE / georeference.mpp)
+    sides = {f"TIFFTAG_{axis}RESOLUTION": per_centimetre for axis in "XY"}
+    return {**sides, "TIFFTAG_RESOLUTIONUNIT": "3 (pixels/cm)"}
 
 
 def add_overviews(path: Path, size: Size, content: Content) -> None:
