@@ -6,34 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from affine import Affine
-from rasterio.control import GroundControlPoint
 from rasterio.io import DatasetReader
-from rasterio.rpc import RPC
 
 from glnet.closing import Closing
 from glnet.errors import RasterError
 from glnet.geometry import Size, Window
-from glnet.raster.gdal import (
-    DECODED_WHOLE,
-    GDAL_ERRORS,
-    doubt,
-    gdal_settings,
-    open_dataset,
-    reason,
-)
-from glnet.raster.headers import header_orientation
-from glnet.raster.orientation import UPRIGHT, Orientation, exif_orientation
+from glnet.raster.gdal import DECODED_WHOLE, GDAL_ERRORS, doubt, open_dataset, reason
+from glnet.raster.orientation import UPRIGHT, Orientation
 from glnet.raster.palettes import Colors, Palette
-from glnet.raster.protocol import (
-    AREA_OR_POINT,
-    POINT,
-    Georeference,
-    Masked,
-    Pixels,
-    require_inside,
-    whole,
-)
+from glnet.raster.placing import georeference_of, orientation_of
+from glnet.raster.protocol import Georeference, Masked, Pixels, require_inside, whole
 from glnet.raster.stored import StoredPicture
 from glnet.raster.views import RasterView
 
@@ -62,8 +44,8 @@ class RasterFile(Closing):
         self._options = (palette, bands)
         self._picture = StoredPicture(dataset, self._name, palette, bands)
         self._stored_size = self._picture.size
-        self._orientation = _orientation(dataset, Path(path))
-        self._georeference = _georeference(dataset, self._orientation)
+        self._orientation = orientation_of(dataset, Path(path))
+        self._georeference = georeference_of(dataset, self._orientation)
         self._driver: str = dataset.driver
         self._is_decoded_whole = self._driver in DECODED_WHOLE
         self._decoded: Masked | None = None
@@ -309,50 +291,3 @@ def open_raster(
     except BaseException:
         dataset.close()
         raise
-
-
-def _orientation(dataset: DatasetReader, path: Path) -> Orientation:
-    if dataset.driver == "JPEG":
-        value = dataset.tags().get("EXIF_Orientation", "")
-        return exif_orientation(int(value)) if value.isdecimal() else UPRIGHT
-    # Map makers count from the stored corner whatever the orientation says, as GDAL does.
-    if _transform(dataset) is not None or dataset.gcps[0] or _rpcs(dataset) is not None:
-        return UPRIGHT
-    return header_orientation(path, dataset.driver)
-
-
-def _georeference(dataset: DatasetReader, orientation: Orientation) -> Georeference:
-    gcps, gcps_crs = dataset.gcps
-    stored = Size(dataset.height, dataset.width)
-    transform = _transform(dataset)
-    # Beside control points GDAL would move them when it writes, and not back when it reads.
-    has_corner = transform is not None and not gcps
-    return Georeference(
-        crs=dataset.crs,
-        transform=transform and orientation.displayed_transform(transform, stored),
-        gcps=tuple(_displayed_gcp(point, orientation, stored) for point in gcps),
-        gcps_crs=gcps_crs,
-        rpcs=_rpcs(dataset),
-        is_point=has_corner and dataset.tags().get(AREA_OR_POINT) == POINT,
-    )
-
-
-def _transform(dataset: DatasetReader) -> Affine | None:
-    with gdal_settings():
-        transform: Affine = dataset.transform
-    return None if transform.is_identity else transform
-
-
-def _rpcs(dataset: DatasetReader) -> RPC | None:
-    try:
-        found: RPC | None = dataset.rpcs
-    except (KeyError, TypeError, ValueError):  # Some of them are missing, or are no numbers.
-        return None
-    return found
-
-
-def _displayed_gcp(
-    point: GroundControlPoint, orientation: Orientation, stored: Size
-) -> GroundControlPoint:
-    row, column = orientation.displayed_point(point.row, point.col, stored)
-    return GroundControlPoint(row, column, point.x, point.y, point.z, point.id, point.info)
