@@ -322,7 +322,7 @@ def test_bands_beyond_bytes_are_stretched_alike_in_every_tile(tmp_path: Path) ->
     raster = ArrayRaster(np.moveaxis(values, 0, 2))
 
     with Pyramid(raster, averaged, tmp_path) as pyramid:
-        stretch = stretch_of(pyramid, 1, raster.dtype)
+        stretch = stretch_of(pyramid, raster)
 
     assert stretch.limits is not None
     ((black, white),) = stretch.limits
@@ -335,19 +335,32 @@ def test_bands_beyond_bytes_are_stretched_alike_in_every_tile(tmp_path: Path) ->
     assert (steps.min(), steps.max()) == (0, 255)
 
 
+def test_nodata_of_one_band_is_not_stretched_over(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).integers(1000, 2000, (300, 300, 3)).astype(np.uint16)
+    values[:100, :, 0] = 0
+    raster = ArrayRaster(values, nodata=0)
+
+    with Pyramid(raster, averaged, tmp_path) as pyramid:
+        stretch = stretch_of(pyramid, raster)
+
+    assert stretch.limits is not None
+    assert [round(black, -2) for black, _ in stretch.limits] == [1000] * 3
+
+
 def test_what_is_no_number_is_black(tmp_path: Path) -> None:
     values = np.full((40, 40, 1), np.nan, np.float32)
     raster = ArrayRaster(values)
 
     with Pyramid(raster, averaged, tmp_path) as pyramid:
-        stretch = stretch_of(pyramid, 1, raster.dtype)
+        stretch = stretch_of(pyramid, raster)
 
     assert (stretch.shown(np.moveaxis(values, 2, 0)) == 0).all()
 
 
 def test_bytes_are_shown_as_they_are(tmp_path: Path) -> None:
-    with Pyramid(ArrayRaster(picture(40, 40, 4)), averaged, tmp_path) as pyramid:
-        stretch = stretch_of(pyramid, 4, np.dtype(np.uint8))
+    raster = ArrayRaster(picture(40, 40, 4))
+    with Pyramid(raster, averaged, tmp_path) as pyramid:
+        stretch = stretch_of(pyramid, raster)
 
     values = np.moveaxis(picture(40, 40, 4), 2, 0)
     assert stretch.words is None

@@ -159,7 +159,7 @@ class ShownImage(Closing):
             pyramid = self.picture.pyramid
             if pyramid is None:
                 return self.layers[number]
-            self._stretch = stretch_of(pyramid, self.picture.file.bands, self.picture.file.dtype)
+            self._stretch = stretch_of(pyramid, self.picture.file)
             self.layers[number] = self._picture_layer()
         return self.layers[number]
 

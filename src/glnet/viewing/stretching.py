@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glnet.geometry import Size, Window
-from glnet.raster import Masked
+from glnet.raster import Masked, Raster
+from glnet.raster.measured import with_gaps
 from glnet.raster.overlay import STRETCH_PERCENTILES
 from glnet.viewing.pyramid import Pyramid
 
@@ -47,16 +48,21 @@ class Stretch:
         return f"shown from {ranges}: percentiles {low} and {high} of a sample"
 
 
-def stretch_of(pyramid: Pyramid, bands: int, dtype: np.dtype[Any]) -> Stretch:
-    """The stretch of a raster, from a small sample of it.
+def stretch_of(pyramid: Pyramid, raster: Raster) -> Stretch:
+    """The stretch of a raster, from a small sample of what is measured of each band.
+
+    Args:
+        pyramid: Of the raster; its smaller copies may have another number type.
+        raster: The raster itself.
 
     Raises:
         RasterError: If the sample cannot be read.
     """
-    if dtype == np.uint8:
+    if raster.dtype == np.uint8:
         return Stretch()
-    samples = [pyramid.read(window) for window in sample_windows(pyramid.size)]
-    shown = range(3 if bands > 2 else 1)
+    read = (pyramid.read(window) for window in sample_windows(pyramid.size))
+    samples = [with_gaps(of, raster.nodata) for of in read]
+    shown = range(3 if raster.bands > 2 else 1)
     return Stretch(tuple(_limits(samples, band) for band in shown))
 
 
