@@ -1,9 +1,11 @@
-"""GLNet, and a network that sees the whole image, on scenes too large for 2 GiB.
+"""GLNet, and networks that see the whole image, on scenes too large for 2 GiB.
 
     python -m benchmarks.large_scenes [--seeds 0 1 2] [--output runs/large_scenes] [--side 6784]
+        [--rows glnet icnet/2]
 
-The scenes are as large as is needed for ICNet, of the compared networks the one that takes the
-least memory, to have to shrink them by 2 within 2 GiB; the others must shrink them further. Stripes
+A row is GLNet, or a compared network and by how much it shrinks the scenes. They are as large as is
+needed for ICNet, of the compared networks the one that takes the least memory, to have to shrink
+them by 2 within 2 GiB; the others must shrink them further. Stripes
 and checks, which tell meadow from orchard, and in half of the scenes red country from blue, are of
 2 px, so that they are gone then. Besides what was trained, the result tells what a network can
 expect at most that knows everything but the textures. Called again, it goes on where it was
@@ -25,6 +27,7 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.common import ROOT, heading, paragraph, table, write_result
+from glnet.baselines.building import NETWORKS
 from glnet.cli.training_display import epoch_line
 from glnet.data import LabelledDataset, LabelledSample, SceneSettings, make_scene, open_dataset
 from glnet.data.scene_files import write_dataset
@@ -35,42 +38,76 @@ from glnet.geometry import Size, strips
 from glnet.inference.settings import Settings
 from glnet.inference.streaming import answers_of
 from glnet.model.checkpoint import load_model
+from glnet.reproduction.effort import VGG
 from glnet.reproduction.measuring import MIB, estimated, parameters_of
+from glnet.reproduction.methods import NAMES
 from glnet.training.config import TrainingConfig
 from glnet.training.config_file import read_config
 from glnet.training.run import Watchers, train
 
+_NAMES: dict[str, str] = {str(name): words for name, words in NAMES.items()}
+GLNET = "glnet"
 PERIOD = 2
 WOVEN = 0.5
-SHRUNK = 2
-"""How far the compared network shrinks a scene: to whole periods."""
 
 
 class Row(NamedTuple):
-    """What a row changes of the configuration."""
+    """What is trained.
 
-    title: str
-    changes: Sequence[str]
+    Attributes:
+        network: GLNet, or a compared one.
+        shrunk: By how much a compared one shrinks the whole scene; 0 for GLNet.
+    """
 
+    network: str
+    shrunk: int
 
-ROWS = {
-    "glnet": Row("GLNet: both directions", ()),
-    "icnet": Row(
-        f"ICNet, whole image, shrunk by {SHRUNK}",
-        (
-            *("--architecture.network=icnet", "--architecture.branches=global"),
+    @classmethod
+    def parse(cls, word: str) -> "Row":
+        """From ``glnet``, or a network and a number such as ``icnet/2``."""
+        if word == GLNET:
+            return cls(GLNET, 0)
+        network, _, shrunk = word.partition("/")
+        times = int(shrunk) if shrunk.isdecimal() else 0
+        if network not in NETWORKS or times == 0 or times % PERIOD:
+            raise argparse.ArgumentTypeError(
+                f"expected {GLNET}, or one of {', '.join(NETWORKS)} with / and a multiple of "
+                f"{PERIOD}, got {word!r}"
+            )
+        return cls(network, times)
+
+    @property
+    def key(self) -> str:
+        """In the names of its files."""
+        return self.network if self.network == GLNET else f"{self.network}_{self.shrunk}"
+
+    @property
+    def title(self) -> str:
+        """In the table."""
+        if self.network == GLNET:
+            return "GLNet: both directions"
+        return f"{_NAMES[self.network]}, whole scene, shrunk by {self.shrunk}"
+
+    def changes(self, side: int) -> list[str]:
+        """Of the configuration, for scenes of a side."""
+        if self.network == GLNET:
+            return []
+        vgg = ["--architecture.backbone=vgg11_bn"] if self.network in VGG else []
+        return [
+            *vgg,
+            *(f"--architecture.network={self.network}", "--architecture.branches=global"),
             *("--architecture.sharing=none", "--architecture.aggregation=false"),
             *("--stages.context.images=1", "--stages.context.micro_batch=1"),
-        ),
-    ),
-}
+            f"--framing.thumbnail_size={side // self.shrunk}",
+        ]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--output", type=Path, default=Path("runs/large_scenes"))
-    parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS))
+    rows = [Row(GLNET, 0), Row("icnet", 2)]
+    parser.add_argument("--rows", type=Row.parse, nargs="+", metavar="ROW", default=rows)
     parser.add_argument("--side", type=int, default=6784, help="of the scenes")
     parser.add_argument("--scenes", type=int, nargs=2, default=[24, 8], metavar=("TRAIN", "TEST"))
     parser.add_argument("--drawn-from", type=int, default=7, help="the seed of the first scene")
@@ -84,22 +121,22 @@ def main() -> None:
         counts = dict(zip(("train", "validation"), options.scenes, strict=True))
         write_dataset(data, settings, counts, options.drawn_from, suffix=".tif")
     lines = [
-        _line(name, [_score(name, seed, options) for seed in options.seeds], options)
-        for name in options.rows
+        _line(row, [_score(row, seed, options) for seed in options.seeds], options)
+        for row in options.rows
     ]
     first = options.drawn_from + options.scenes[0]
     ceiling = _without_textures(open_dataset(data), settings, first)
     write_result("large-scenes", _report(lines, ceiling, options))
 
 
-def _score(name: str, seed: int, options: argparse.Namespace) -> dict[str, float]:
+def _score(row: Row, seed: int, options: argparse.Namespace) -> dict[str, float]:
     """Train a row and score its own answer on the validation split; kept in a file."""
     folder = options.output / f"seed_{seed}"
-    kept = folder / f"{name}.json"
+    kept = folder / f"{row.key}.json"
     if not kept.is_file():
         began = time.monotonic()
-        config = _configuration(name, seed, options)
-        line = f"seed {seed}, {name}"
+        config = _configuration(row, seed, options)
+        line = f"seed {seed}, {row.key}"
         train(
             config,
             Watchers(lambda moment: print(f"{line}: {epoch_line(moment)}", flush=True)),
@@ -115,29 +152,27 @@ def _score(name: str, seed: int, options: argparse.Namespace) -> dict[str, float
             json.dumps({"miou": 100 * evaluation.answers[own].mean_iou, "seconds": seconds})
         )
     values: dict[str, float] = json.loads(kept.read_text())
-    print(f"seed {seed}, {name}: {values['miou']:.1f} in {values['seconds']:.0f} s", flush=True)
+    print(f"seed {seed}, {row.key}: {values['miou']:.1f} in {values['seconds']:.0f} s", flush=True)
     return values
 
 
-def _configuration(name: str, seed: int, options: argparse.Namespace) -> TrainingConfig:
-    row, folder = ROWS[name], options.output / f"seed_{seed}"
-    words = [f"--data.folder={options.output / 'data'}", f"--output={folder / name}"]
-    words += [f"--run.seed={seed}"]
-    if name == "icnet":
-        words += [f"--framing.thumbnail_size={options.side // SHRUNK}"]
+def _configuration(row: Row, seed: int, options: argparse.Namespace) -> TrainingConfig:
+    output = options.output / f"seed_{seed}" / row.key
+    words = [f"--data.folder={options.output / 'data'}", f"--output={output}"]
     file = ROOT / "configs" / "synthetic" / "large.yaml"
-    return read_config(file, [*words, *row.changes, *options.overrides])
+    changes = [f"--run.seed={seed}", *row.changes(options.side), *options.overrides]
+    return read_config(file, [*words, *changes])
 
 
-def _line(name: str, scores: Sequence[dict[str, float]], options: argparse.Namespace) -> list[str]:
+def _line(row: Row, scores: Sequence[dict[str, float]], options: argparse.Namespace) -> list[str]:
     """Of the table: the row's scores, and what predicting a scene takes."""
-    config = _configuration(name, options.seeds[0], options)
+    config = _configuration(row, options.seeds[0], options)
     model = load_model(Path(config.output) / "model")
     cost = estimated(model, Size(options.side, options.side))
     values = [score["miou"] for score in scores]
     scatter = f"{statistics.stdev(values):.1f}" if len(values) > 1 else "-"
     return [
-        ROWS[name].title,
+        row.title,
         f"**{statistics.mean(values):.1f}**",
         scatter,
         ", ".join(f"{value:.1f}" for value in values),
