@@ -10,6 +10,7 @@ from unittest.mock import patch
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from glnet.data import Sample
 from glnet.geometry import PatchGrid
@@ -204,6 +205,21 @@ def test_a_refined_step_runs_patches_without_a_graph_and_twice_only_if_it_must(
     assert offered
     assert seen
     assert refined == [True] * 2
+
+
+def test_patches_are_merged_without_normalising_any_map(samples: list[Sample]) -> None:
+    model = tiny_model()
+    module = module_for("refined", model)
+    module.hold()
+    portions = portions_of("refined", Source(model, samples[:1]), chosen("refined", 1, 1))
+    first, second, *_ = (of for of in portions if of.task.purpose == "merge")
+
+    with patch.object(functional, "batch_norm", wraps=functional.batch_norm) as normalise:
+        module.step.see(first, None)
+        opening = normalise.call_count
+        module.step.see(second, None)
+
+    assert normalise.call_count == opening > 0, "the context branch's, and once to compare"
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """The third stage: the global branch that hears all patches learns, with the aggregation."""
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple, TypeVar, cast
+from collections.abc import Sequence
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -23,11 +23,6 @@ from glnet.training.steps.step import (
     opened,
     see_context,
 )
-
-T = TypeVar("T")
-
-_SeePatches = Callable[[GLNet, Tensor, BranchFeatures, Exchange, Sequence[PatchIndex]], T]
-"""`GLNet.see_patches`, or `GLNet.offer_patches`."""
 
 
 class RefinedStep:
@@ -53,7 +48,7 @@ class RefinedStep:
         self._aggregation = required(network.aggregation, "aggregation layer")
         required(network.context, "context branch")
         self._local = required(network.local, "local branch")
-        self._frozen: GLNet | None = None
+        self._folded: GLNet | None = None
         self._sampling = sampling
         self._objective = objective
         self._merging: _Merging | None = None
@@ -85,9 +80,9 @@ class RefinedStep:
         task = portion.task
         kept = set(task.look.learn).intersection(task.places) if task.keeps else set()
         if not kept:
-            image.merger.add(self._run(GLNet.offer_patches, portion, image), task.places)
+            image.merger.add(self._offered(portion, image), task.places)
             return
-        output = self._run(GLNet.see_patches, portion, image)
+        output = self._seen(portion, image)
         image.merger.add(output.features, task.places)
         fused = zip(task.places, output.fused, strict=True)
         # Copied: a part of the batch's map would hold all of it.
@@ -118,17 +113,28 @@ class RefinedStep:
         """The fused maps of a portion's patches: those kept, or run again."""
         if portion.pixels is None:
             return torch.stack([image.fused[place] for place in portion.task.places])
-        return self._run(GLNet.see_patches, portion, image).fused
+        return self._seen(portion, image).fused
 
-    def _run(self, see: _SeePatches[T], portion: Portion, image: "_Merging") -> T:
-        """Run the frozen local branch on a portion's patches."""
+    @torch.no_grad()
+    def _offered(self, portion: Portion, image: "_Merging") -> BranchFeatures:
+        """What the frozen local branch offers of a portion's patches."""
         pixels = required(portion.pixels, "pixels")
-        if self._frozen is None:  # not before: weights are loaded and moved until the first step
+        features, exchange, places = image.context.features, image.exchange, portion.task.places
+        return self._frozen(pixels).offer_patches(pixels, features, exchange, places)
+
+    @torch.no_grad()
+    def _seen(self, portion: Portion, image: "_Merging") -> BranchOutput:
+        """All that the frozen local branch says of a portion's patches."""
+        pixels = required(portion.pixels, "pixels")
+        features, exchange, places = image.context.features, image.exchange, portion.task.places
+        return self._frozen(pixels).see_patches(pixels, features, exchange, places)
+
+    def _frozen(self, pixels: Tensor) -> GLNet:
+        """The frozen branches, in fewer steps; made at the first step, when weights are there."""
+        if self._folded is None:
             local = self._local.folded(pixels.shape[1])
-            self._frozen = GLNet(self.network.context, local, None, None)
-        with torch.no_grad():
-            features, exchange = image.context.features, image.exchange
-            return see(self._frozen, pixels, features, exchange, portion.task.places)
+            self._folded = GLNet(self.network.context, local, None, None)
+        return self._folded
 
     def _global_loss(self, merged: "_Merged", image: "_Merging") -> Tensor:
         logits, labels = merged.refined.logits, image.thumbnail.labels[None]
