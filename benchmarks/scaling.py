@@ -346,8 +346,8 @@ def _report(options: argparse.Namespace, found: Sequence[Case]) -> str:
         each of which one worker sees. Seconds are from opening the first image to the last labels
         on disk, workers being there; medians (range) of {options.rounds} rounds, in turn.
         One process, and one worker with its driver, are held to one core, more workers with their
-        driver to two. Other work shared the cores all the while; workers had no lower priority than
-        it, which Ray gives them by default (RAY_worker_niceness).
+        driver to two. Workers had no lower priority than other work, which Ray gives them by
+        default (RAY_worker_niceness).
         Ratios are taken round by round: overhead is one worker's seconds over those of one
         process, speedup one worker's seconds over those of more. Both hang on what else the cores
         did at that moment; the CPU's seconds of the driver, the workers and Ray's own processes,
