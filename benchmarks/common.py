@@ -15,6 +15,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 from glnet.data import open_dataset
 from glnet.model.config import Architecture, Framing
@@ -127,6 +128,13 @@ def interleaved(runs: Mapping[str, Callable[[], object]], rounds: int) -> dict[s
             run()
             seconds[name].append(time.perf_counter() - began)
     return seconds
+
+
+def multiply_adds(run: Callable[[], object]) -> float:
+    """In 10^9; convolutions and matrix products, forward and backward. Also warms up."""
+    with FlopCounterMode(display=False) as counter:
+        run()
+    return float(counter.get_total_flops()) / 2e9
 
 
 def ratios(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:

@@ -15,7 +15,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.common import (
     CPU,
@@ -25,6 +24,7 @@ from benchmarks.common import (
     gradients,
     heading,
     interleaved,
+    multiply_adds,
     natural,
     paragraph,
     prepared,
@@ -67,7 +67,7 @@ def main() -> None:
             for precision in options.precisions
             for name, of in steps.items()
         }
-        counts = {name: _multiply_adds(run) for name, run in runs.items()}
+        counts = {name: multiply_adds(run) for name, run in runs.items()}
         seconds = interleaved(runs, options.rounds)
     write_result("refined-step", _report(options, difference, counts, seconds))
 
@@ -122,13 +122,6 @@ def _run(step: Step, portions: list[Portion], dtype: torch.dtype) -> Callable[[]
             descend(step, portions)
 
     return run
-
-
-def _multiply_adds(run: Callable[[], object]) -> float:
-    """In 10^9; convolutions and matrix products, forward and backward. Also warms up."""
-    with FlopCounterMode(display=False) as counter:
-        run()
-    return float(counter.get_total_flops()) / 2e9
 
 
 def _report(

@@ -16,7 +16,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.common import (
     CPU,
@@ -27,6 +26,7 @@ from benchmarks.common import (
     gradients,
     heading,
     interleaved,
+    multiply_adds,
     paragraph,
     prepared,
     ratios,
@@ -77,7 +77,7 @@ def main() -> None:
         portions = list(stage.feeds.training.step(0, 0, CPU))
     full = _compare_portions(stage.step, config, portions)
     runs = _runs(stage.step, config, portions)
-    counts = {name: _multiply_adds(run) for name, run in runs.items()}
+    counts = {name: multiply_adds(run) for name, run in runs.items()}
     seconds = interleaved(runs, options.rounds)
     write_result("training-step", _report(options, (small, full), counts, seconds))
 
@@ -203,13 +203,6 @@ def _known_sizes(step: Step, pixels: Tensor) -> list[torch.Size]:
 
 
 SIZES: list[torch.Size] = []
-
-
-def _multiply_adds(run: Callable[[], object]) -> float:
-    """In 10^9; convolutions and matrix products, forward and backward. Also warms up."""
-    with FlopCounterMode(display=False) as counter:
-        run()
-    return float(counter.get_total_flops()) / 2e9
 
 
 # What is written
