@@ -11,7 +11,7 @@ import torch
 from glnet.baselines.compared import ComparedNetwork
 from glnet.baselines.fcn import build_fcn8s
 from glnet.baselines.icnet import build_icnet
-from glnet.baselines.library import (
+from glnet.baselines.segmentation_models import (
     build_deeplabv3plus,
     build_fpn,
     build_pspnet,
