@@ -16,6 +16,7 @@ from glnet.model.checkpoint import load_model, save_model
 from glnet.raster import open_raster
 from tests.cli.commands import only_line, run
 from tests.model.tiny import tiny_model
+from tests.raster.slide_files import drawn, write_svs
 
 Captured = pytest.CaptureFixture[str]
 
@@ -44,6 +45,21 @@ def test_one_image_becomes_one_file_of_the_python_labels(
     assert len(shares) == len(load_model(model).config.classes)
     assert max(len(line) for line in out.splitlines() if str(path) not in line) <= 80
     assert list(output.iterdir()) == [path]
+
+
+def test_classes_of_a_slide_are_counted_in_square_millimetres(
+    tmp_path: Path, model: Path, output: Path, capfd: Captured
+) -> None:
+    write_svs(tmp_path / "a.svs", drawn(320, 400), mpp=50)
+    path = output / "labels.tif"
+
+    status = run("segment", tmp_path / "a.svs", "--model", model, "--output", path)
+
+    lines = [line for line in capfd.readouterr().out.splitlines() if line.endswith(" mm2")]
+    assert status == 0
+    assert len(lines) == len(load_model(model).config.classes)
+    total = sum(float(line.split()[-2].replace(",", "")) for line in lines)
+    assert total == pytest.approx(320 * 400 * 0.05**2, abs=0.01)
 
 
 def test_the_image_is_laid_in_the_ways_that_were_asked_for(

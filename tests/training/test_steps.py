@@ -294,7 +294,7 @@ def test_a_network_without_the_branch_is_refused(name: str, row: str, message: s
         STEPS[name](tiny_model(row).network, OBJECTIVE)
 
 
-@pytest.mark.parametrize("missing", ["context", "aggregation"])
+@pytest.mark.parametrize("missing", ["context", "local", "aggregation"])
 def test_a_refined_branch_without_what_it_works_with_is_refused(missing: str) -> None:
     network: Any = tiny_model().network
     parts = {of: getattr(network, of) for of in ("context", "local", "refined", "aggregation")}

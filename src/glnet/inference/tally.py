@@ -19,7 +19,7 @@ class ClassShare:
         name: Of the class.
         pixels: How many.
         share: Of all pixels that are measurements, in 0..1.
-        square_metres: On the ground; None where nothing tells a pixel's size.
+        square_metres: On the ground or the slide; None where nothing tells a pixel's size.
     """
 
     name: str

@@ -88,7 +88,7 @@ class Branch(AnyBranch):
         return Branch(folded(self.backbone, bands), self.fpn, self.classify)
 
     def offered(self, pixels: Tensor, listen: Listen | None = None) -> BranchFeatures:
-        """`forward`'s features alone: without the fused map, which costs more than they do."""
+        """`forward`'s features alone, without the fused map and the logits."""
         own = self.backbone(pixels)
         return self.fpn.layers(own, None if listen is None else listen(own))
 

@@ -78,7 +78,7 @@ class GLNet(nn.Module):
         exchange: Exchange,
         patches: Sequence[PatchIndex],
     ) -> BranchFeatures:
-        """`see_patches`' features alone, which is what is merged; the rest costs more than they do.
+        """`see_patches`' features alone, which is what is merged: no fused map and no logits.
 
         Raises:
             ValueError: As `see_patches`.
