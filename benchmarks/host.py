@@ -1,6 +1,7 @@
 """What whole runs of a segmentation take in host memory, beside what was estimated.
 
     python -m benchmarks.host [--sides 2448 20000] [--backbones resnet50 ...] [--most 2448]
+        [--precisions float32 bfloat16]
 
 Every case runs in a process of its own, from opening the model's folder to the label map on disk;
 images are tiled GeoTIFFs that are drawn first. ResNet-50 has the paper's sizes, the others are
@@ -12,6 +13,7 @@ benchmarks/results.
 import argparse
 import json
 import tempfile
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -23,10 +25,11 @@ from benchmarks.common import ask, heading, write_result
 from glnet.data import ClassInfo
 from glnet.geometry import Size
 from glnet.inference.estimate import estimate
+from glnet.inference.heap import share_one_heap
 from glnet.inference.host_memory import program_bytes
 from glnet.inference.machine import peak_host_bytes
 from glnet.inference.segment import segment_file
-from glnet.inference.settings import Settings
+from glnet.inference.settings import Precision, Settings
 from glnet.inference.starting import Rules
 from glnet.model.checkpoint import new_model, open_model, save_model
 from glnet.model.config import Architecture, Framing, ModelConfig
@@ -43,7 +46,8 @@ def main() -> None:
     parser.add_argument("--sides", type=int, nargs="+", default=[2448, 20_000])
     parser.add_argument("--backbones", nargs="+", default=[PAPER, "resnet18", "test_resnet"])
     parser.add_argument("--most", type=int, default=2448)
-    parser.add_argument("--case", nargs=5, default=None, help=argparse.SUPPRESS)
+    parser.add_argument("--precisions", nargs="+", default=["float32"])
+    parser.add_argument("--case", nargs=6, default=None, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.case is not None:
         _case(*options.case)
@@ -55,17 +59,20 @@ def main() -> None:
         for backbone in options.backbones:
             _save(backbone, Path(folder) / backbone)
             sides = [of for of in options.sides if backbone == TINY or of <= options.most]
-            for side in sides:
-                for batch, keeps in ((1, False), (1, True), (4, True)):
-                    words = ["--case", folder, backbone, side, batch, int(keeps)]
+            for side, precision in product(sides, options.precisions):
+                for batch, keeps in ((1, False), (1, True), (4, True), (8, True), (8, False)):
+                    words = ["--case", folder, backbone, side, batch, int(keeps), precision]
                     rows.append(json.loads(ask("benchmarks.host", *words)))
                     print(rows[-1], flush=True)
     write_result("host", _table(rows))
 
 
-def _case(folder: str, backbone: str, side: str, batch: str, keeps: str) -> None:
-    settings = Settings(patch_batch=int(batch), keeps_weights=bool(int(keeps)))
+def _case(
+    folder: str, backbone: str, side: str, batch: str, keeps: str, precision: Precision
+) -> None:
+    settings = Settings(patch_batch=int(batch), keeps_weights=bool(int(keeps)), precision=precision)
     model = Path(folder) / backbone
+    share_one_heap()  # As `glnet segment` does.
     known = open_model(model).model
     before = program_bytes()
     image, output = Path(folder) / f"{side}.tif", Path(folder) / "labels.tif"
@@ -79,6 +86,7 @@ def _case(folder: str, backbone: str, side: str, batch: str, keeps: str) -> None
         "side": int(side),
         "batch": int(batch),
         "keeps": bool(int(keeps)),
+        "precision": precision,
         "tensors": expected.device_bytes / mib,
         "estimated": (expected.host_bytes - expected.program_bytes) / mib,
         "measured": (peak - before) / mib,
@@ -112,7 +120,7 @@ def _draw(path: Path, side: int) -> None:
 
 def _table(rows: list[dict[str, float]]) -> str:
     lines = "\n".join(
-        f"| {of['backbone']} | {of['side']}x{of['side']} | {of['batch']} "
+        f"| {of['backbone']} | {of['side']}x{of['side']} | {of['precision']} | {of['batch']} "
         f"| {'yes' if of['keeps'] else 'no'} | {of['tensors']:.0f} | {of['estimated']:.0f} "
         f"| {of['measured']:.0f} | {of['measured'] / of['estimated']:.2f} |"
         for of in rows
@@ -121,9 +129,9 @@ def _table(rows: list[dict[str, float]]) -> str:
 - all in MiB, above what the program takes by itself, once it has opened a model: \
 {rows[0]["program"]:.0f} MiB here
 
-| backbone | image | patches at once | weights stay ready | tensors, estimated | host, estimated \
-| host, measured peak | measured over estimated |
-|---|---|---|---|---|---|---|---|
+| backbone | image | precision | patches at once | weights stay ready | tensors, estimated \
+| host, estimated | host, measured peak | measured over estimated |
+|---|---|---|---|---|---|---|---|---|
 {lines}
 """
 

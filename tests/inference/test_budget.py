@@ -15,9 +15,10 @@ from glnet.geometry import Size
 from glnet.inference.budget import Fitting, parsed_bytes
 from glnet.inference.estimate import estimate
 from glnet.inference.host_memory import Beside
+from glnet.inference.machine import has_bfloat16
 from glnet.inference.segment import segment_file
 from glnet.inference.settings import Settings
-from glnet.model.checkpoint import new_model, save_model
+from glnet.model.checkpoint import new_model, open_model, save_model
 from glnet.model.config import Architecture, Framing
 from tests.inference.pictures import picture
 from tests.model.tiny import tiny_model
@@ -104,7 +105,8 @@ def test_a_file_that_is_decoded_whole_counts() -> None:
 def test_a_budget_does_not_change_a_label(tmp_path: Path) -> None:
     image = write_tiff(tmp_path / "a.tif", np.moveaxis(picture(90, 110), 2, 0))
     save_model(tiny_model(), tmp_path / "model")
-    needed = estimate(tiny_model(), Size(90, 110), Settings(patch_batch=1, keeps_weights=False))
+    stored = open_model(tmp_path / "model").model
+    needed = estimate(stored, Size(90, 110), Settings(patch_batch=1, keeps_weights=False))
 
     plain = segment_file(image, tmp_path / "plain.tif", tmp_path / "model", Settings())
     settings = Settings(memory=needed.device_bytes)
@@ -113,6 +115,9 @@ def test_a_budget_does_not_change_a_label(tmp_path: Path) -> None:
     assert (plain.patch_batch, within.patch_batch) == (4, 1)
     assert plain.classes == within.classes
 
+
+HAS_BFLOAT16 = has_bfloat16("cpu")
+"""Asked before tests are told otherwise."""
 
 LIMITED = """
 import resource, sys
@@ -125,33 +130,38 @@ from glnet.inference.machine import _told_bytes
 from glnet.inference.predictor import Predictor
 from glnet.inference.settings import Settings
 
-image, model, output, *batch = sys.argv[1:]
-least = Settings(patch_batch=1, keeps_weights=False, ahead=0)
-found = estimate(Predictor(model, least).model, Size(1200, 1200), least)
-# Address space that takes no memory: the file of weights, a stack and a pool of one more thread.
-reserved = (Path(model) / "model.safetensors").stat().st_size + 2**27
+image, model, output, precision, *batch = sys.argv[1:]
+least = Settings(patch_batch=1, keeps_weights=False, ahead=0, precision=precision)
+found = estimate(Predictor(model, least).model, Size(2000, 2000), least)
+# Address space that takes no memory: the file of weights, stacks and pools of more threads. A small
+# network with large patches, so that it is little beside what 16 patches take.
+reserved = (Path(model) / "model.safetensors").stat().st_size + 3 * 2**25
 room = found.host_bytes - found.program_bytes + reserved
 resource.setrlimit(resource.RLIMIT_AS, (_told_bytes("VmSize:") + room,) * 2)
 named = ["--patch-batch", *batch] if batch else ["--host-memory", str(found.host_bytes)]
+named += ["--precision", precision]
 sys.exit(main(["segment", image, "--model", model, "--output", output, *named]))
 """
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="such limits are Linux's")
-def test_a_run_within_its_budget_survives_an_enforced_limit(tmp_path: Path) -> None:
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_run_within_its_budget_survives_an_enforced_limit(precision: str, tmp_path: Path) -> None:
     """The limit binds: more patches at once end under it, in one line."""
+    if precision == "bfloat16" and not HAS_BFLOAT16:
+        pytest.skip("this CPU imitates bfloat16, which takes memory of its own")
     config = replace(
         tiny_model().config,
-        architecture=Architecture(backbone="resnet18", fpn_width=64, refined_width=32),
-        framing=Framing(patch_size=256, thumbnail_size=256),
+        architecture=Architecture(backbone="test_resnet", fpn_width=64, refined_width=32),
+        framing=Framing(patch_size=512, thumbnail_size=256),
     )
     save_model(new_model(config), tmp_path / "model")
-    pixels = np.moveaxis(picture(1200, 1200), 2, 0)
+    pixels = np.moveaxis(picture(2000, 2000), 2, 0)
     image = write_tiff(tmp_path / "a.tif", pixels, tiled=True, blockxsize=256, blockysize=256)
     output = tmp_path / "out.tif"
 
     def run(*batch: str) -> subprocess.CompletedProcess[str]:
-        words = [str(of) for of in (image, tmp_path / "model", output)]
+        words = [str(image), str(tmp_path / "model"), str(output), precision]
         return subprocess.run(
             [sys.executable, "-c", LIMITED, *words, *batch],
             capture_output=True,
@@ -165,7 +175,7 @@ def test_a_run_within_its_budget_survives_an_enforced_limit(tmp_path: Path) -> N
     assert output.exists()
 
     output.unlink()
-    beyond = run("36")
+    beyond = run("16")
     assert beyond.returncode == 1
-    assert "not enough memory on cpu for 36 patches at once" in beyond.stderr
+    assert "not enough memory on cpu for 16 patches at once" in beyond.stderr
     assert not output.exists()

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from glnet.errors import CollapseError, ConfigurationError
@@ -37,7 +37,7 @@ from glnet.markup import facts
 from glnet.model.answers import Answer
 from glnet.model.checkpoint import Model
 from glnet.model.coarse import coarse_of
-from glnet.model.collapse import BRANCHES, branches_of, form_with
+from glnet.model.collapse import BRANCHES, CollapsedBranch, branches_of, form_with
 from glnet.model.folding import standing_for_cpu
 from glnet.model.forms import Form, PlainForm, answers_of
 from glnet.model.moving import moved
@@ -121,7 +121,8 @@ def estimate(
     the whole image, which is the most that it can take.
 
     Args:
-        model: Its weights may be of any values, or none (on torch's ``meta`` device).
+        model: Its weights may be of any values, or none (on torch's ``meta`` device): they are then
+            read from disk, branch by branch.
         size: Of the image.
         settings: Resolved but for the device, which need not be here.
         counts: Whether multiply-adds are counted, which takes half of the time; else they are 0.
@@ -215,13 +216,31 @@ def _weighed(model: Model, settings: Settings) -> _Weighed:
     sizes = [_bytes_of(branch) for branch in made.values()]
     kept = sum(sizes) if settings.keeps_weights else 0
     ready = {name: moved(branch, META, dtype) for name, branch in made.items()}
-    if is_on_cpu and settings.keeps_weights and dtype == torch.float32:
-        # Nothing comes or goes.
-        return _Weighed(form_with(ready.__getitem__, network, META, dtype), "collapsed", 0, kept)
-    form = form_with(lambda name: copy.deepcopy(ready[name]), network, META, dtype)
-    # While one is made ready, its weights are there as they were read, and as they will be.
-    passing = 0 if settings.keeps_weights else 2 * max(sizes)
-    return _Weighed(form, "collapsed", 0, kept if is_on_cpu else kept + passing)
+    if not is_on_cpu:
+        form = form_with(lambda name: copy.deepcopy(ready[name]), network, META, dtype)
+        # While one is made ready, its weights are there as they were read, and as they will be.
+        return _Weighed(form, "collapsed", 0, kept or 2 * max(sizes))
+
+    is_read = all(of.is_meta for of in model.network.parameters())
+    stays_as_made = dtype == torch.float32
+
+    def passing(name: str) -> CollapsedBranch:
+        """A branch as it is made ready: read, collapsed, and turned into its numbers."""
+        as_read = _contentless(_bytes_of(network.get_submodule(name)) if is_read else 0)
+        if stays_as_made:
+            return ready[name] if settings.keeps_weights else copy.deepcopy(ready[name])
+        as_made = _contentless(0 if settings.keeps_weights else _bytes_of(made[name]))
+        del as_read
+        branch = copy.deepcopy(ready[name])
+        del as_made
+        return branch
+
+    return _Weighed(form_with(passing, network, META, dtype), "collapsed", 0, kept)
+
+
+def _contentless(size: int) -> Tensor:
+    """So many bytes that are counted while they are held."""
+    return torch.empty(size, dtype=torch.uint8, device=META)
 
 
 def _bytes_of(module: nn.Module) -> int:

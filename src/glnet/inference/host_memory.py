@@ -9,12 +9,12 @@ from glnet.inference.settings import Settings
 from glnet.model.config import ModelConfig
 from glnet.raster import CACHE_BYTES, LABEL_TILE, STRIP_BYTES
 
-LIBRARIES_BYTES = 144 * 2**20
+LIBRARIES_BYTES = 96 * 2**20
 """What libraries take when they first run: kernels made for this CPU, workspaces, pools of threads.
 
 This and `UNUSED_SHARE` are fitted to peaks of whole runs on one machine (`benchmarks/host.py`)."""
 
-UNUSED_SHARE = 0.22
+UNUSED_SHARE = 0.05
 """Of tensors in host memory: pieces of freed memory that the next tensor does not fit into."""
 
 

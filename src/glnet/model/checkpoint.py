@@ -4,7 +4,8 @@ import copy
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
@@ -29,6 +30,9 @@ FORMAT = 1
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
+
+MAPPED_BYTES = 1 << 24
+"""How much of the file of weights may be in memory, beside one weight, while weights are read."""
 
 
 OPTIONAL_SECTIONS = {"training_extent", "coarse_to_fine"}
@@ -149,13 +153,9 @@ class StoredModel:
             CheckpointError: If they cannot be read.
         """
         found: nn.Module = copy.deepcopy(getattr(self.model.network, name))
-        with _opened_weights(self.folder) as file:
-            # Copied: one tensor that is a part of the mapped file keeps all that was read of it.
-            weights = {
-                of: file.get_tensor(self._stored(f"{name}.{of}")).clone()
-                for of in found.state_dict()
-            }
-        _fill(found, weights)
+        names = list(found.state_dict())
+        stored = [self._stored(f"{name}.{of}") for of in names]
+        _fill(found, dict(zip(names, _read_weights(self.folder, stored), strict=True)))
         return found
 
     def whole(self) -> Model:
@@ -175,9 +175,9 @@ class StoredModel:
         Raises:
             CheckpointError: If they cannot be read.
         """
-        with _opened_weights(self.folder) as file:
-            for name in sorted(self.model.network.state_dict()):
-                yield name, file.get_tensor(self._stored(name))
+        names = sorted(self.model.network.state_dict())
+        stored = [self._stored(name) for name in names]
+        yield from zip(names, _read_weights(self.folder, stored), strict=True)
 
     def _stored(self, name: str) -> str:
         part, dot, rest = name.partition(".")
@@ -212,6 +212,25 @@ def load_model(folder: str | Path) -> Model:
         CheckpointError: As `open_model`.
     """
     return open_model(folder).whole()
+
+
+def _read_weights(folder: Path, names: Sequence[str]) -> Iterator[torch.Tensor]:
+    """Weights of those names in the file, in that order.
+
+    What was read of a mapped file stays in memory until the file is closed and no tensor is a part
+    of it any more. So it is opened anew now and then, and the weights are copies.
+
+    Raises:
+        CheckpointError: If they cannot be read.
+    """
+    waiting = deque(names)
+    while waiting:
+        read = 0
+        with _opened_weights(folder) as file:
+            while waiting and read < MAPPED_BYTES:
+                weight = file.get_tensor(waiting.popleft()).clone()
+                read += weight.nbytes
+                yield weight
 
 
 @contextmanager

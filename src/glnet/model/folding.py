@@ -28,9 +28,9 @@ def folded(backbone: Backbone, bands: int) -> Backbone:
     plain = moved(backbone, weight.device, weight.dtype).eval()
     other = moved(backbone, weight.device, weight.dtype).eval()
     try:
-        # Not torch's own `fuse`: a traced module is a reference cycle, and its weights would stay
-        # on the device until Python looks for such.
-        for convolution, normalization in _pairs(other.network):
+        # Not torch's own `fuse`, and traced without weights: a traced module is a reference cycle,
+        # and what it has would stay in memory until Python looks for such.
+        for convolution, normalization in _pairs(moved(other.network, "meta", weight.dtype)):
             _fold(other.network, convolution, normalization)
         if _pools(other.network):
             other = PoolingBackbone(other.network)
