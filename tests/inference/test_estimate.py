@@ -1,5 +1,8 @@
 """What is estimated is what a prediction takes."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
@@ -9,10 +12,11 @@ from glnet.geometry import Size, Window
 from glnet.inference.estimate import estimate
 from glnet.inference.forming import form_of
 from glnet.inference.live_bytes import LiveBytes
-from glnet.inference.settings import Settings
+from glnet.inference.settings import Precision, Settings
 from glnet.inference.streaming import Answer, answers_of, predict
-from glnet.model.checkpoint import Model
+from glnet.model.checkpoint import Model, new_model, open_model, save_model
 from glnet.model.collapse import BRANCHES, branches_of
+from glnet.model.config import Architecture
 from tests.inference.pictures import raster
 from tests.model.tiny import tiny_model
 
@@ -61,6 +65,25 @@ def test_a_prediction_takes_what_was_estimated(row: str, settings: Settings) -> 
     peak, multiply_adds = _measured(model, size, settings)
     assert found.device_bytes == pytest.approx(peak, rel=0.1)
     assert found.multiply_adds == pytest.approx(multiply_adds, rel=0.02)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_weights_that_are_read_count_while_a_branch_is_made(
+    precision: Precision, tmp_path: Path
+) -> None:
+    """A branch of many weights and small maps: making it takes the most."""
+    sizes = Architecture(backbone="resnet18", fpn_width=32, refined_width=16)
+    config = replace(tiny_model().config, architecture=sizes)
+    save_model(new_model(config), tmp_path / "model")
+    stored, size = open_model(tmp_path / "model"), Size(90, 95)
+    settings = Settings(device="cpu", precision=precision, keeps_weights=False)
+
+    found = estimate(stored.model, size, settings)
+
+    form = form_of(stored, settings).form
+    with LiveBytes("cpu") as live, predict(stored.model, raster(90, 95), settings, form=form):
+        pass
+    assert found.device_bytes == pytest.approx(live.peak, rel=0.1)
 
 
 def test_work_and_scratch_grow_with_the_patches() -> None:

@@ -2,9 +2,11 @@
 
 import errno
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -43,6 +45,37 @@ def test_a_model_saved_and_loaded_answers_to_the_last_bit(tmp_path: Path) -> Non
     assert torch.equal(_scores(loaded, pixels), _scores(model, pixels))
     assert not loaded.network.training
     assert (loaded.bands, loaded.num_classes) == (3, 3)
+
+
+def test_no_more_of_the_file_is_mapped_than_must_be(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was read of a mapped file is let go when it is closed: it is, and opened anew."""
+    monkeypatch.setattr(checkpoint, "MAPPED_BYTES", 2_000)
+    mapped: list[list[int]] = []
+
+    opened = checkpoint._opened_weights
+
+    @contextmanager
+    def counting(of: Path) -> Iterator[SimpleNamespace]:
+        with opened(of) as file:
+            mapped.append([])
+
+            def get_tensor(name: str) -> torch.Tensor:
+                found: torch.Tensor = file.get_tensor(name)
+                mapped[-1].append(found.nbytes)
+                return found
+
+            yield SimpleNamespace(get_tensor=get_tensor, keys=file.keys, get_slice=file.get_slice)
+
+    monkeypatch.setattr(checkpoint, "_opened_weights", counting)
+    found = load_model(folder).network.state_dict()
+
+    assert {name: of.tolist() for name, of in found.items()} == {
+        name: of.tolist() for name, of in load_file(folder / "model.safetensors").items()
+    }
+    assert len(mapped) > 10
+    assert all(sum(sizes[:-1]) < 2_000 for sizes in mapped)
 
 
 def _scores(model: Model, pixels: np.typing.NDArray[np.uint8]) -> torch.Tensor:
