@@ -78,19 +78,13 @@ class Predictor:
         wanted = answers_of(self.model.network) if keeps_all else own
         self._fitting = Fitting(self.model, self.settings, wanted)
 
-        def formed(*, keeps_weights: bool) -> Formed:
-            return form_of(found, replace(self.settings, keeps_weights=keeps_weights))
-
-        self._formed: Callable[..., Formed] = cache(formed)
+        self._formed = _forms_of(found, self.settings)
         self._coarse = self._coarse_part()
-
-        def coarse_formed(*, keeps_weights: bool) -> Formed:
-            assert self._coarse is not None
-            return form_of(
-                self._coarse, replace(self.settings, keeps_weights=keeps_weights, compile=False)
-            )
-
-        self._coarse_formed: Callable[..., Formed] = cache(coarse_formed)
+        self._coarse_formed = (
+            None
+            if self._coarse is None
+            else _forms_of(self._coarse, replace(self.settings, compile=False))
+        )
         _ = self.formed  # What is wrong shows at once.
         self.loaded: Loaded | None = None
         if executor is not None:
@@ -132,7 +126,8 @@ class Predictor:
 
     def coarse_look(self, planes: NDArray[np.float32], settings: Settings) -> CoarseLook:
         """What the coarse branch says of a thumbnail, as `coarse_planes` reads it."""
-        form = self._coarse_formed(keeps_weights=settings.keeps_weights).form
+        assert self._coarse_formed is not None
+        form = self._coarse_formed(settings.keeps_weights).form
         return coarse_look(form, planes, settings)
 
     def crew(self, image: Image, raster: Raster, source: Source, settings: Settings) -> Crew | None:
@@ -186,7 +181,7 @@ class Predictor:
     @property
     def formed(self) -> Formed:
         """The form of the settings, as far as no memory that they name asks for another one."""
-        return self._formed(keeps_weights=self.settings.keeps_weights)
+        return self._formed(self.settings.keeps_weights)
 
     def fitted(self, raster: Raster, beside: Beside = NOTHING) -> tuple[Settings, Formed]:
         """The settings for a raster, within the memory that they name, and the form to compute.
@@ -204,7 +199,15 @@ class Predictor:
 
     def formed_for(self, settings: Settings) -> Formed:
         """The form to compute, for settings that `fitted` gave."""
-        return self._formed(keeps_weights=settings.keeps_weights)
+        return self._formed(settings.keeps_weights)
+
+
+def _forms_of(model: Model | StoredModel, settings: Settings) -> Callable[[bool], Formed]:
+    """A model's form, by whether its weights stay ready; each is made once.
+
+    It knows nothing of whoever asks: both would stay in memory until Python looks for cycles.
+    """
+    return cache(lambda keeps: form_of(model, replace(settings, keeps_weights=keeps)))
 
 
 def _seeing(found: Model | StoredModel, settings: Settings) -> Model | StoredModel:

@@ -16,6 +16,7 @@ The run folder explains itself::
     evaluation/           the same as tables, with the worst and best images
 """
 
+import gc
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
@@ -190,6 +191,7 @@ def _run(
         watchers.note(fewer)
     setup.start(stage)
     _fit(stage, setup, watchers, diary, processes)
+    gc.collect()  # The trainer is a cycle, and holds what the optimiser kept of every weight.
     setup.network.eval()
     with agreed():
         if is_first():
