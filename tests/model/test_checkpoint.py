@@ -18,9 +18,10 @@ from glnet.data.classes import ClassInfo
 from glnet.errors import CheckpointError, OutputError
 from glnet.geometry import Size, Window
 from glnet.inference.streaming import Answer, Settings, predict
-from glnet.model import checkpoint
-from glnet.model.checkpoint import Model, load_model, read_config, save_model
+from glnet.model import checkpoint, weights_file
+from glnet.model.checkpoint import Model, load_model, new_model, save_model
 from glnet.model.config import Framing, ModelConfig, Normalization, TrainingExtent
+from glnet.model.config_file import read_config
 from glnet.raster import ArrayRaster
 from tests.model.tiny import ARCHITECTURES, TINY, tiny_model
 
@@ -51,10 +52,10 @@ def test_no_more_of_the_file_is_mapped_than_must_be(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was read of a mapped file is let go when it is closed: it is, and opened anew."""
-    monkeypatch.setattr(checkpoint, "MAPPED_BYTES", 2_000)
+    monkeypatch.setattr(weights_file, "MAPPED_BYTES", 2_000)
     mapped: list[list[int]] = []
 
-    opened = checkpoint._opened_weights
+    opened = weights_file._opened_weights
 
     @contextmanager
     def counting(of: Path) -> Iterator[SimpleNamespace]:
@@ -68,7 +69,7 @@ def test_no_more_of_the_file_is_mapped_than_must_be(
 
             yield SimpleNamespace(get_tensor=get_tensor, keys=file.keys, get_slice=file.get_slice)
 
-    monkeypatch.setattr(checkpoint, "_opened_weights", counting)
+    monkeypatch.setattr(weights_file, "_opened_weights", counting)
     found = load_model(folder).network.state_dict()
 
     assert {name: of.tolist() for name, of in found.items()} == {
@@ -98,7 +99,7 @@ def _scores(model: Model, pixels: np.typing.NDArray[np.uint8]) -> torch.Tensor:
 def test_every_setting_travels_with_the_model(tmp_path: Path, changes: dict[str, Any]) -> None:
     config = replace(tiny_model().config, **changes)
 
-    save_model(checkpoint.new_model(config), tmp_path / "model")
+    save_model(new_model(config), tmp_path / "model")
 
     assert read_config(tmp_path / "model") == config
     assert load_model(tmp_path / "model").config == config

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from glnet.data.classes import ClassInfo
-from glnet.model.checkpoint import WEIGHTS_FILE, Model, load_model
+from glnet.model.checkpoint import Model, load_model
 from glnet.model.config import (
     Architecture,
     CoarseToFine,
@@ -12,6 +12,7 @@ from glnet.model.config import (
     Normalization,
     TrainingExtent,
 )
+from glnet.model.config_file import WEIGHTS_FILE
 from glnet.model.describing import in_words
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from glnet.geometry import PatchGrid, Size, Window
 from glnet.inference.refining import Part, parts_of
 from glnet.inference.regions import RegionRule
-from glnet.model.checkpoint import read_config
 from glnet.model.config import ModelConfig
+from glnet.model.config_file import read_config
 
 Placed = tuple[Window, PatchGrid]
 """A part of a raster that is whole to the network, and the patches in it, from its corner on."""

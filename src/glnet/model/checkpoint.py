@@ -4,17 +4,13 @@ import copy
 import json
 import shutil
 import tempfile
-from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import torch
-from jsonargparse import ArgumentParser
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import nn
 
@@ -22,22 +18,10 @@ from glnet.errors import CheckpointError, ConfigurationError, OutputError
 from glnet.markup import facts, swatch, text
 from glnet.model.build import build_glnet
 from glnet.model.config import ModelConfig
+from glnet.model.config_file import CONFIG_FILE, FORMAT, WEIGHTS_FILE, read_config
 from glnet.model.describing import in_words
 from glnet.model.glnet import GLNet
-
-FORMAT = 1
-"""The layout of the folder. A newer one is refused, an older one will be converted on load."""
-
-CONFIG_FILE = "config.json"
-WEIGHTS_FILE = "model.safetensors"
-
-MAPPED_BYTES = 1 << 24
-"""How much of the file of weights may be in memory, beside one weight, while weights are read."""
-
-
-OPTIONAL_SECTIONS = {"training_extent", "coarse_to_fine"}
-SECTIONS = {"architecture", "framing", "normalization"} | OPTIONAL_SECTIONS
-"""The keys of ``config.json`` that hold objects."""
+from glnet.model.weights_file import check_weights, fill, read_weights
 
 
 @dataclass(frozen=True)
@@ -155,7 +139,7 @@ class StoredModel:
         found: nn.Module = copy.deepcopy(getattr(self.model.network, name))
         names = list(found.state_dict())
         stored = [self._stored(f"{name}.{of}") for of in names]
-        _fill(found, dict(zip(names, _read_weights(self.folder, stored), strict=True)))
+        fill(found, dict(zip(names, read_weights(self.folder, stored), strict=True)))
         return found
 
     def whole(self) -> Model:
@@ -177,7 +161,7 @@ class StoredModel:
         """
         names = sorted(self.model.network.state_dict())
         stored = [self._stored(name) for name in names]
-        yield from zip(names, _read_weights(self.folder, stored), strict=True)
+        yield from zip(names, read_weights(self.folder, stored), strict=True)
 
     def _stored(self, name: str) -> str:
         part, dot, rest = name.partition(".")
@@ -198,9 +182,7 @@ def open_model(folder: str | Path) -> StoredModel:
             model = new_model(config)
     except ConfigurationError as error:
         raise CheckpointError(f"{folder / CONFIG_FILE}: {error}") from error
-    with _opened_weights(folder) as file:
-        found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 - no dictionary
-    _check_weights(folder, model.network.state_dict(), found)
+    check_weights(folder, model.network.state_dict())
     model.network.eval()
     return StoredModel(model, folder)
 
@@ -212,73 +194,6 @@ def load_model(folder: str | Path) -> Model:
         CheckpointError: As `open_model`.
     """
     return open_model(folder).whole()
-
-
-def _read_weights(folder: Path, names: Sequence[str]) -> Iterator[torch.Tensor]:
-    """Weights of those names in the file, in that order.
-
-    What was read of a mapped file stays in memory until the file is closed and no tensor is a part
-    of it any more. So it is opened anew now and then, and the weights are copies.
-
-    Raises:
-        CheckpointError: If they cannot be read.
-    """
-    waiting = deque(names)
-    while waiting:
-        read = 0
-        with _opened_weights(folder) as file:
-            while waiting and read < MAPPED_BYTES:
-                weight = file.get_tensor(waiting.popleft()).clone()
-                read += weight.nbytes
-                yield weight
-
-
-@contextmanager
-def _opened_weights(folder: Path) -> Iterator[Any]:
-    """The file of weights.
-
-    Raises:
-        CheckpointError: If it cannot be read.
-    """
-    try:
-        with safe_open(folder / WEIGHTS_FILE, framework="pt") as file:
-            yield file
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(
-            f"{folder / WEIGHTS_FILE} is damaged or missing ({error}); copy the model again"
-        ) from error
-
-
-def _fill(module: nn.Module, weights: Mapping[str, torch.Tensor]) -> None:
-    """Give a module on ``meta`` its weights, in its own types."""
-    wanted = module.state_dict()
-    module.load_state_dict(
-        {name: of.to(wanted[name].dtype) for name, of in weights.items()}, assign=True
-    )
-
-
-def read_config(folder: str | Path) -> ModelConfig:
-    """Read what a model is, without its weights.
-
-    Raises:
-        CheckpointError: If there is no readable ``config.json`` of a known format.
-    """
-    path = Path(folder) / CONFIG_FILE
-    if not path.is_file():
-        raise CheckpointError(
-            f"{folder} is no model: expected a folder with {CONFIG_FILE} and {WEIGHTS_FILE}"
-        )
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path} is damaged ({error}); copy the model again") from error
-    if not isinstance(values, dict) or type(values.get("format")) is not int:
-        raise CheckpointError(f"{path} does not say its format; is it a glnet model?")
-    if not 1 <= values["format"] <= FORMAT:
-        raise CheckpointError(
-            f"{path} has format {values['format']}, this glnet reads up to {FORMAT}; update glnet"
-        )
-    return _parse(path, values)
 
 
 def _swap(new: Path, folder: Path, aside: Path) -> None:
@@ -308,51 +223,3 @@ def _write(model: Model, folder: Path) -> None:
 def _weights(model: Model) -> dict[str, torch.Tensor]:
     weights: dict[str, torch.Tensor] = model.network.state_dict()
     return weights
-
-
-def _parse(path: Path, values: dict[str, object]) -> ModelConfig:
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_class_arguments(ModelConfig, "model")
-    known = {key: value for key, value in values.items() if key not in ("format", "glnet")}
-    for key in SECTIONS & known.keys():
-        if not isinstance(known[key], dict | None):
-            # The parser would take a text for the name of a file and open it.
-            raise CheckpointError(f"{path} does not describe a model: {key} is no object")
-    for key in _nulls(known):
-        raise CheckpointError(f"{path} does not describe a model: {key} is null")
-    try:
-        parsed = parser.parse_object({"model": known}, defaults=False)
-        config: ModelConfig = parser.instantiate(parsed).model
-    except ConfigurationError as error:
-        raise CheckpointError(f"{path}: {error}") from error
-    except Exception as error:  # jsonargparse raises whatever the values provoke
-        reason = " ".join(str(error).split())
-        raise CheckpointError(f"{path} does not describe a model: {reason}") from error
-    return config
-
-
-def _nulls(values: dict[str, object], prefix: str = "") -> Iterator[str]:
-    """The keys that are null and may not be; the parser lets them pass for any type."""
-    for key, value in values.items():
-        if isinstance(value, dict):
-            yield from _nulls(value, f"{prefix}{key}.")
-        elif value is None and key not in OPTIONAL_SECTIONS:
-            yield prefix + key
-
-
-def _check_weights(
-    folder: Path, wanted: Mapping[str, torch.Tensor], found: Mapping[str, tuple[int, ...]]
-) -> None:
-    missing, foreign = sorted(wanted.keys() - found.keys()), sorted(found.keys() - wanted.keys())
-    if missing or foreign:
-        example = (missing or foreign)[0]
-        raise CheckpointError(
-            f"{folder / WEIGHTS_FILE} is of another architecture than {CONFIG_FILE} says: "
-            f"{len(missing)} tensors missing, {len(foreign)} unknown, such as {example}"
-        )
-    for name, of in wanted.items():
-        if tuple(of.shape) != found[name]:
-            raise CheckpointError(
-                f"{folder / WEIGHTS_FILE} is of another architecture than {CONFIG_FILE} says: "
-                f"{name} should be {tuple(of.shape)}, is {found[name]}"
-            )
