@@ -10,6 +10,9 @@ import rasterio
 from glnet.demo import ALONE, MARK, DemoResult, demo_config, local_alone, run_demo
 from glnet.errors import OutputError
 from glnet.geometry import Window
+from glnet.inference.regions import RegionRule
+from glnet.inference.segment import segment_file
+from glnet.inference.settings import Settings
 from glnet.model.checkpoint import load_model
 from glnet.raster import open_raster
 from glnet.training.config_file import read_config
@@ -66,6 +69,26 @@ def test_the_label_map_lies_where_the_scene_lies(folder: Path) -> None:
         assert labels.bounds == scene.bounds
         assert labels.dtypes == ("uint8",)
         assert set(np.unique(labels.read())) <= set(range(5))
+
+
+def test_the_large_scene_is_seen_whole(folder: Path, tmp_path: Path) -> None:
+    """Parts of it have no lake's country."""
+    model, found = folder / "run" / "model", {}
+    for context in ("auto", "whole"):
+        settings = Settings(regions=RegionRule(context))
+        report = segment_file(folder / "scene.tif", tmp_path / f"{context}.tif", model, settings)
+        found[context] = report.context
+        if context == "whole":
+            with (
+                open_raster(tmp_path / "whole.tif") as whole,
+                open_raster(folder / "scene_labels.tif") as labels,
+            ):
+                window = Window(0, 0, whole.size)
+                assert np.array_equal(labels.read(window), whole.read(window))
+
+    assert "regions" in found["auto"]
+    told = json.loads((folder / "report.json").read_text())["large_mean_iou"]
+    assert 0 < told < 1
 
 
 def test_the_large_scene_is_none_of_the_training(folder: Path) -> None:

@@ -8,7 +8,8 @@ import pytest
 from glnet.training.config import TrainingConfig
 from tests.training.tiny_run import tiny_config
 
-LARGE_SIDE = 200
+LARGE_SIDE = 300
+"""Over twice the sides of the others."""
 
 
 def shrink(monkeypatch: pytest.MonkeyPatch) -> None:

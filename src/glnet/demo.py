@@ -20,10 +20,12 @@ from glnet.data import (
 )
 from glnet.errors import OutputError
 from glnet.evaluation.comparison import Column, compare
+from glnet.evaluation.confusion import Confusion, Counts
 from glnet.evaluation.evaluate import evaluate_folder
 from glnet.evaluation.report import Score
-from glnet.geometry import Size
+from glnet.geometry import Size, blocks
 from glnet.inference.jobs import Extras
+from glnet.inference.regions import RegionRule
 from glnet.inference.segment import segment_file
 from glnet.inference.streaming import Answer, Settings
 from glnet.model.checkpoint import load_model
@@ -44,6 +46,9 @@ COUNTS = {"train": 16, "validation": 6}
 SCENE_SIDE = 1024
 LARGE_SIDE = 4096
 RUNNING = Settings(patch_batch=16)
+LARGE_RUNNING = replace(RUNNING, regions=RegionRule("whole"))
+"""Whatever its size, a scene has two lakes: in regions of it their countries would not be seen."""
+
 LARGE_SCENE_SEED = 1000
 """Beyond the seeds of the scenes that train and validate."""
 
@@ -65,6 +70,7 @@ class DemoResult:
         labels: Label map of the large scene, a georeferenced GeoTIFF.
         overlay: The large scene with its labels on top.
         comparison: Image, truth and the three answers side by side.
+        large_mean_iou: Of the label map of the large scene, 0..1.
     """
 
     scores: dict[str, Score]
@@ -72,6 +78,7 @@ class DemoResult:
     labels: Path
     overlay: Path
     comparison: Path
+    large_mean_iou: float
 
     @property
     def lead(self) -> float:
@@ -82,7 +89,8 @@ class DemoResult:
         """Plain values, for JSON."""
         scores = {title: asdict(score) for title, score in self.scores.items()}
         paths = {name: str(getattr(self, name)) for name in PATHS}
-        return {"answers": scores, "lead": self.lead, **paths}
+        large = {"large_mean_iou": self.large_mean_iou}
+        return {"answers": scores, "lead": self.lead, **large, **paths}
 
 
 PATHS = ("model", "labels", "overlay", "comparison")
@@ -127,13 +135,14 @@ def run_demo(
     say("evaluating the unseen scenes at full resolution")
     scores = {column.title: _score(column, folder) for column in columns}
     say(f"drawing and segmenting a georeferenced scene of {LARGE_SIDE}x{LARGE_SIDE}")
-    comparison = _large_scene(folder, columns, seed)
+    large = _large_scene(folder, columns, seed)
     result = DemoResult(
         scores,
         folder / "run" / "model",
         folder / "scene_labels.tif",
         folder / "scene_labels_overlay.png",
-        comparison,
+        folder / "comparison.png",
+        large.mean_iou,
     )
     (folder / "report.json").write_text(json.dumps(result.to_dict(), indent=2) + "\n")
     return result
@@ -144,17 +153,21 @@ def _score(column: Column, folder: Path) -> Score:
     return evaluation.answers[column.answer.value]
 
 
-def _large_scene(folder: Path, columns: list[Column], seed: int) -> Path:
-    """Segment a large scene, and lay the answers side by side."""
+def _large_scene(folder: Path, columns: list[Column], seed: int) -> Counts:
+    """Segment a large scene, lay the answers side by side, and count how right the map is."""
     scene, truth = folder / "scene.tif", folder / "scene_truth.tif"
     large = SceneSettings(size=Size(LARGE_SIDE, LARGE_SIDE))
     write_scene_geotiff(scene, truth, large, seed=seed + LARGE_SCENE_SEED)
-    model = columns[-1].model
-    segment_file(scene, folder / "scene_labels.tif", model, RUNNING, extras=Extras(overlay=True))
+    model, labels = columns[-1].model, folder / "scene_labels.tif"
+    segment_file(scene, labels, model, LARGE_RUNNING, extras=Extras(overlay=True))
     description = DatasetDescription(model.config.classes, IndexEncoding())
     with open_raster(scene) as raster, open_labels(truth, description) as known:
-        write_picture(folder / "comparison.png", compare(columns, raster, known, RUNNING))
-    return folder / "comparison.png"
+        write_picture(folder / "comparison.png", compare(columns, raster, known, LARGE_RUNNING))
+    confusion = Confusion(len(model.config.classes))
+    with open_labels(labels, description) as found, open_labels(truth, description) as known:
+        for block in blocks(known.size, SCENE_SIDE):
+            confusion.add(found.read(block), known.read(block))
+    return confusion.result()
 
 
 def _make_room(folder: Path, *, overwrite: bool) -> None:

@@ -28,7 +28,7 @@ def test_it_tells_what_it_does_and_where_everything_is(tmp_path: Path, capfd: Ca
     for name in ("comparison.png", "scene_labels.tif", "scene_labels_overlay.png", "run/model"):
         assert f"{folder / name}: " in out
     assert all(line.startswith("glnet: ") for line in err.splitlines())
-    for words in ("drawing 3 scenes of 128x128 (", "refined: epoch 1 of 1", "of 200x200 ("):
+    for words in ("drawing 3 scenes of 128x128 (", "refined: epoch 1 of 1", "of 300x300 ("):
         assert words in err
 
 

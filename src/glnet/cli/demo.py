@@ -45,8 +45,15 @@ def run(options: Namespace) -> int:
     say(score_table(result.to_dict()))
     say(f"GLNet is ahead of its better branch alone by {100 * result.lead:.1f} points of mIoU")
     say(f"{result.comparison}: image, truth and answers side by side")
-    say(f"{result.labels}: the label map, with the scene's georeferencing")
+    say(
+        f"{result.labels}: the label map, with the scene's georeferencing "
+        f"({100 * result.large_mean_iou:.1f} mIoU)"
+    )
     say(f"{result.overlay}: the scene with its labels on top")
     say(f"{result.model}: the model; try glnet info {result.model}")
+    say(
+        "segment such a scene with --context whole: its lakes and countries are as much larger as "
+        "it is, so that regions, glnet segment's own choice for its size, would part them"
+    )
     say(f"done in {time.monotonic() - began:.0f} s")
     return 0

@@ -53,7 +53,8 @@ def _in_words(error: BaseException) -> str | None:
         case KeyboardInterrupt():
             return (
                 "interrupted; results that were finished are kept, no half-written one is left; "
-                "long runs have left notes, with which --resume goes on (reproduce: the same call)"
+                "where a command has --resume, it goes on from what a long run has noted "
+                "(reproduce: the same call)"
             )
         case MemoryError():
             return "error: not enough memory; close other programs or work on fewer patches at once"

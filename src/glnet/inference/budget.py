@@ -18,6 +18,9 @@ from glnet.model.checkpoint import Model
 UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 DECIMAL_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
+SPARE_BYTES = 4 * 2**20
+"""By how much this program itself may be larger when it is called again."""
+
 ALLOCATOR_SHARE = 0.1
 """Of a GPU's memory, what torch's allocator needs beside tensors: pieces that fit nothing."""
 
@@ -89,7 +92,7 @@ class Fitting:
         on_device, on_host = _needed(last)
         raise ConfigurationError(
             f"{name}, of {size}, needs at least "
-            f"--memory {_in_mib(on_device)} and --host-memory {_in_mib(on_host)} "
+            f"--memory {_in_mib(on_device)} and --host-memory {_in_mib(on_host + SPARE_BYTES)} "
             f"with this model on {self._settings.device}, one patch at a time"
             + ("" if self._settings.collapse else "; less without --no-collapse")
         )

@@ -9,7 +9,7 @@ from glnet.inference.settings import Settings
 from glnet.model.config import ModelConfig
 from glnet.raster import CACHE_BYTES, LABEL_TILE, STRIP_BYTES
 
-LIBRARIES_BYTES = 96 * 2**20
+LIBRARIES_BYTES = 128 * 2**20
 """What libraries take when they first run: kernels made for this CPU, workspaces, pools of threads.
 
 This and `UNUSED_SHARE` are fitted to peaks of whole runs on one machine (`benchmarks/host.py`)."""

@@ -10,6 +10,7 @@ from typing import get_args
 import torch
 
 from glnet.errors import ConfigurationError
+from glnet.inference import groups
 from glnet.inference.settings import Precision, Settings
 
 PROCESS_STATUS = Path("/proc/self/status")
@@ -34,13 +35,15 @@ NATIVE_BFLOAT16 = ("avx512_bf16", "amx_bf16", "bf16", "arm_bf16")
 
 
 def resolved(settings: Settings) -> Settings:
-    """The same settings with ``auto`` replaced by what this machine has.
+    """The same settings with ``auto`` replaced by what this machine has, and the batch that runs.
 
     Raises:
         ConfigurationError: If there is no such device, or it lacks that precision.
     """
     device = chosen_device(settings.device)
-    return replace(settings, device=device, precision=chosen_precision(settings.precision, device))
+    precision = chosen_precision(settings.precision, device)
+    batch = min(settings.patch_batch, groups.GROUP)
+    return replace(settings, device=device, precision=precision, patch_batch=batch)
 
 
 def chosen_precision(name: Precision, device: str) -> Precision:

@@ -134,6 +134,9 @@ def take_over(model: Model, given: Model) -> tuple[str, ...]:
     wanted = as_trained(model, done[-1]).network.state_dict()
     weights = given.network.state_dict()
     if fault := _difference(wanted, weights):
+        backbones = [of.config.architecture.backbone for of in (model, given)]
+        if backbones[0] != backbones[1]:
+            fault = f"its backbone is {backbones[1]}, here it is {backbones[0]}"
         raise CheckpointError(
             f"start_from has trained {' and '.join(done)}, but of another architecture: {fault}; "
             "give both the same backbone, widths, sharing and aggregation"
@@ -149,7 +152,11 @@ def _stages_of(network: GLNet) -> tuple[str, ...]:
 def _difference(wanted: dict[str, torch.Tensor], given: dict[str, torch.Tensor]) -> str | None:
     """The first tensor that the two do not share, in words."""
     for name in sorted(wanted.keys() | given.keys()):
-        shapes = [tuple(of[name].shape) if name in of else None for of in (wanted, given)]
+        if name not in given:
+            return f"{name} is missing"
+        if name not in wanted:
+            return f"{name} is unknown here"
+        shapes = tuple(wanted[name].shape), tuple(given[name].shape)
         if shapes[0] != shapes[1]:
             return f"{name} is expected as {shapes[0]}, came as {shapes[1]}"
     return None
