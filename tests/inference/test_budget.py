@@ -14,6 +14,7 @@ from glnet.errors import ConfigurationError
 from glnet.geometry import Size
 from glnet.inference.budget import Fitting, parsed_bytes
 from glnet.inference.estimate import estimate
+from glnet.inference.groups import GROUP
 from glnet.inference.host_memory import Beside
 from glnet.inference.machine import has_bfloat16
 from glnet.inference.segment import segment_file
@@ -90,6 +91,14 @@ def test_an_impossible_budget_tells_the_least_that_would_do() -> None:
     Fitting(model, Settings(memory=least)).of("a.tif", SIZE)
     with pytest.raises(ConfigurationError, match="needs at least"):
         Fitting(model, Settings(memory=least - 2**20)).of("a.tif", SIZE)
+
+
+def test_no_more_patches_are_told_than_run_at_once(tmp_path: Path) -> None:
+    image = write_tiff(tmp_path / "a.tif", np.moveaxis(picture(90, 110), 2, 0))
+
+    report = segment_file(image, tmp_path / "b.tif", tiny_model(), Settings(patch_batch=99))
+
+    assert report.patch_batch == GROUP
 
 
 def test_a_file_that_is_decoded_whole_counts() -> None:

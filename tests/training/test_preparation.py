@@ -268,17 +268,23 @@ def test_a_model_of_other_classes_is_refused(config: TrainingConfig, tmp_path: P
 
 
 @pytest.mark.parametrize(
-    "changes", [{"fpn_width": 12}, {"backbone": "test_convnext"}, {"aggregation": False}]
+    ("changes", "told"),
+    [
+        ({"fpn_width": 12}, r"\S+ is expected as \([\d, ]+\), came as \([\d, ]+\)"),
+        ({"backbone": "test_convnext"}, "its backbone is test_convnext, here it is test_resnet"),
+        ({"aggregation": False}, r"aggregation\.\S+ is missing"),
+    ],
 )
 def test_a_model_of_another_architecture_is_refused(
-    config: TrainingConfig, tmp_path: Path, changes: dict[str, Any]
+    config: TrainingConfig, tmp_path: Path, changes: dict[str, Any], told: str
 ) -> None:
     other = tiny_config(Path(config.data.folder), tmp_path / "other", "deep")
     architecture = replace(other.architecture, **changes)
     given_model(replace(other, architecture=architecture), "local", tmp_path / "given")
 
     with pytest.raises(
-        CheckpointError, match=r"^start_from has trained context and local, but of another[^\n]*$"
+        CheckpointError,
+        match=rf"^start_from has trained context and local, but of another architecture: {told}; ",
     ):
         prepared(replace(config, start_from=str(tmp_path / "given")))
 
