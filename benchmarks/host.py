@@ -55,9 +55,9 @@ def main() -> None:
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         for side in options.sides:
-            _draw(Path(folder) / f"{side}.tif", side)
+            draw(Path(folder) / f"{side}.tif", side)
         for backbone in options.backbones:
-            _save(backbone, Path(folder) / backbone)
+            save(backbone, Path(folder) / backbone)
             sides = [of for of in options.sides if backbone == TINY or of <= options.most]
             for side, precision in product(sides, options.precisions):
                 for batch, keeps in ((1, False), (1, True), (4, True), (8, True), (8, False)):
@@ -95,7 +95,8 @@ def _case(
     print(json.dumps(values))
 
 
-def _save(backbone: str, folder: Path) -> None:
+def save(backbone: str, folder: Path) -> None:
+    """A model of fresh weights: of the paper's sizes for ResNet-50, else small."""
     torch.manual_seed(0)
     sizes = Architecture(backbone=backbone, fpn_width=64, refined_width=32)
     framing = Framing(patch_size=256, thumbnail_size=256)
@@ -105,7 +106,8 @@ def _save(backbone: str, folder: Path) -> None:
     save_model(new_model(config), folder)
 
 
-def _draw(path: Path, side: int) -> None:
+def draw(path: Path, side: int) -> None:
+    """A tiled GeoTIFF of noise."""
     drawing, rows = np.random.default_rng(0), 512
     tiles = {"tiled": True, "blockxsize": 512, "blockysize": 512, "compress": "deflate"}
     kind = {"driver": "GTiff", "count": 3, "dtype": "uint8", "height": side, "width": side}
