@@ -43,6 +43,7 @@ from glnet.inference.streaming import (
     predict,
 )
 from glnet.inference.tally import Tally
+from glnet.inference.unlike import unlike_training
 from glnet.raster import (
     LABEL_TILE,
     write_picture,
@@ -164,6 +165,7 @@ class _Scene:
         self._refined = refined
         self._thumbnail = refined.thumbnail_source(image.raster, predictor.model)
         self._refined_patches = 0
+        self._unlike: str | None = None
         self._where = {} if predictor.loaded is None else predictor.loaded.facts()
         self._wanted = Wanted(
             confidence=job.confidence is not None, probabilities=job.probabilities is not None
@@ -215,6 +217,7 @@ class _Scene:
                     tally.add(found.window, found.labels)
                     progress("writing", number, tiles)
             self._require_read(identity)
+            self._unlike = unlike_training(raster, model.config.normalization)
         if polygons is not None:
             write_polygons(polygons, job.output, progress)
         if job.boxes is not None and placed is not None:
@@ -257,7 +260,8 @@ class _Scene:
         everywhere = parts_of(size, None, model.config, settings.regions)
         refined, boxes = self._refined, self._refined.boxes
         alone = None if settings.answer == "own" else f"the {settings.answer} branch alone"
-        notes = [alone, self._image.note, _damage(self._image.damaged), self._formed.note]
+        image = self._image
+        notes = [alone, image.note, self._unlike, _damage(image.damaged), self._formed.note]
         return SegmentReport(
             image=str(job.image),
             output=str(job.output),
