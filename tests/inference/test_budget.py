@@ -144,7 +144,7 @@ least = Settings(patch_batch=1, keeps_weights=False, ahead=0, precision=precisio
 found = estimate(Predictor(model, least).model, Size(2000, 2000), least)
 # Address space that takes no memory: the file of weights, stacks and pools of more threads. A small
 # network with large patches, so that it is little beside what 16 patches take.
-reserved = (Path(model) / "model.safetensors").stat().st_size + 3 * 2**25
+reserved = (Path(model) / "model.safetensors").stat().st_size + 2**26
 room = found.host_bytes - found.program_bytes + reserved
 resource.setrlimit(resource.RLIMIT_AS, (_told_bytes("VmSize:") + room,) * 2)
 named = ["--patch-batch", *batch] if batch else ["--host-memory", str(found.host_bytes)]
